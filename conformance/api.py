@@ -1,0 +1,274 @@
+"""Speak to an API server in plain JSON: a kind cluster's, or the judge's.
+
+Objects stay as the server says them, because law 4 compares whole states: a typed client drops the fields
+it does not know. The `kubernetes` client reads the kubeconfig; its models are not used.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import urllib.parse
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import urllib3
+
+from conformance.errors import ConformanceError
+
+JSON = "application/json"
+#: One object as the API server says it.
+Body = dict[str, Any]
+
+#: Seconds a single request may take; the API server answers in milliseconds or is not there.
+REQUEST_SECONDS = 30.0
+_DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
+
+
+class ApiRefusal(ConformanceError):
+    """The API server answered with an error: its `status` (HTTP), `reason` and `message`, and the field causes."""
+
+    def __init__(self, status: int, body: Mapping[str, Any]) -> None:
+        self.status = status
+        self.reason = str(body.get("reason", ""))
+        self.message = str(body.get("message", body))
+        self.causes: list[Mapping[str, str]] = (body.get("details") or {}).get("causes") or []
+        super().__init__(f"the API server refused with {status} {self.reason}: {self.message}")
+
+
+class ApiUnreachable(ConformanceError):
+    """No answer from the API server: its machine is broken or busy, which is never the chart's fail."""
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One resource type that the server serves, at its preferred version."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    namespaced: bool
+    verbs: frozenset[str]
+
+    @property
+    def api_version(self) -> str:
+        """Return `group/version`, or `version` alone in the core group."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
+        """Return the URL path of the collection, or of one object or its subresource."""
+        parts = ["apis", self.group, self.version] if self.group else ["api", self.version]
+        if self.namespaced and namespace:
+            parts += ["namespaces", namespace]
+        parts += [self.plural, *(part for part in (name, subresource) if part)]
+        return "/" + "/".join(urllib.parse.quote(part, safe="") for part in parts)
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of a watch: `ADDED`, `MODIFIED`, `DELETED` or `BOOKMARK`, and the object."""
+
+    type: str
+    object: Body
+
+
+class Api:
+    """One API server. Safe to use from several threads; `close` when done."""
+
+    def __init__(
+        self, url: str, *, headers: Mapping[str, str] | None = None, **tls: Any,  # noqa: ANN401 - urllib3's
+    ) -> None:  # fmt: skip
+        self.url = url.rstrip("/")
+        self._headers = dict(headers or {})
+        self._pool = urllib3.PoolManager(num_pools=2, maxsize=32, retries=False, **tls)
+        self._resources: dict[tuple[str, str], Resource] = {}
+        self._discovering = threading.Lock()
+
+    @classmethod
+    def from_kubeconfig(cls, path: Path) -> Api:
+        """Return the API server of a kubeconfig's current context; proxies in the environment are not used."""
+        from kubernetes import client, config  # here: a third of a second that only clusters need
+
+        settings = client.Configuration()
+        config.load_kube_config(config_file=str(path), client_configuration=settings, persist_config=False)
+        return cls(
+            settings.host,
+            ca_certs=settings.ssl_ca_cert,
+            cert_file=settings.cert_file,
+            key_file=settings.key_file,
+        )
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._pool.clear()
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Body | str | None = None,
+        content_type: str = JSON,
+        query: Mapping[str, Any] | None = None,
+        accept: str = JSON,
+        timeout: float = REQUEST_SECONDS,
+    ) -> Body:
+        """Send one request and return the decoded answer.
+
+        Raises `ApiRefusal` on an error status and `ApiUnreachable` when there is no answer within `timeout` s.
+        """
+        text = self.read(method, path, body=body, content_type=content_type, query=query, accept=accept,
+                         timeout=timeout)  # fmt: skip
+        answer = json.loads(text)
+        return answer if isinstance(answer, dict) else {"items": answer}
+
+    def read(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Body | str | None = None,
+        content_type: str = JSON,
+        query: Mapping[str, Any] | None = None,
+        accept: str = "*/*",
+        timeout: float = REQUEST_SECONDS,
+    ) -> str:
+        """Send one request and return the answer as text, for logs and other answers that are no objects."""
+        response = self._send(method, path, body, content_type, query, accept, timeout, stream=False)
+        text: str = response.data.decode(errors="replace")
+        if response.status >= 400:
+            raise ApiRefusal(response.status, _error_body(text))
+        return text
+
+    def watch(
+        self, resource: Resource, *, namespace: str | None = None, since: str, seconds: int = 60, **query: str
+    ) -> Iterator[Event]:
+        """Yield the changes after resource version `since`, with bookmarks, until the server ends the watch.
+
+        The server ends it after `seconds`. Raises `ApiRefusal` (status 410 when `since` is too old) and
+        `ApiUnreachable` when the connection breaks; `conformance.observe` resumes.
+        """
+        asked = {"watch": "1", "allowWatchBookmarks": "true", "resourceVersion": since,
+                 "timeoutSeconds": str(seconds), **query}  # fmt: skip
+        response = self._send("GET", resource.path(namespace), None, JSON, asked, JSON,
+                              seconds + REQUEST_SECONDS, stream=True)  # fmt: skip
+        try:
+            if response.status >= 400:
+                raise ApiRefusal(response.status, _error_body(response.data.decode(errors="replace")))
+            pending = b""
+            for chunk in response.read_chunked():
+                *lines, pending = (pending + chunk).split(b"\n")
+                for line in filter(None, lines):
+                    said = json.loads(line)
+                    if said["type"] == "ERROR":
+                        raise ApiRefusal(int(said["object"].get("code", 500)), said["object"])
+                    yield Event(said["type"], said["object"])
+        except urllib3.exceptions.HTTPError as error:
+            raise ApiUnreachable(f"the watch of {resource.plural} at {self.url} broke: {error}") from error
+        finally:
+            response.close()
+
+    def resources(self, *, refresh: bool = False) -> list[Resource]:
+        """Return every resource type the server serves, asked once and again on `refresh`."""
+        with self._discovering:
+            if refresh or not self._resources:
+                self._resources = {
+                    (found.group, found.kind): found
+                    for path in ("/api", "/apis")
+                    for found in _discovered(self.request("GET", path, accept=_DISCOVERY))
+                }
+            return list(self._resources.values())
+
+    def resource(self, group: str, kind: str) -> Resource:
+        """Return one resource type; a kind that has just been defined is found by asking again.
+
+        Raises `ApiRefusal` with status 404 when the server does not serve it.
+        """
+        for refresh in (False, True):
+            self.resources(refresh=refresh)
+            if found := self._resources.get((group, kind)):
+                return found
+        raise ApiRefusal(404, {"reason": "NotFound", "message": f"the server serves no {kind} in group {group!r}"})
+
+    def list(self, resource: Resource, namespace: str | None = None, **query: str) -> Body:
+        """Return the list object of a collection, each item with its `apiVersion` and `kind`."""
+        answer = self.request("GET", resource.path(namespace), query=query)
+        for item in answer["items"]:
+            item.setdefault("apiVersion", resource.api_version)
+            item.setdefault("kind", resource.kind)
+        return answer
+
+    def get(self, resource: Resource, namespace: str | None, name: str) -> Body | None:
+        """Return one object, or None where there is none."""
+        try:
+            return self.request("GET", resource.path(namespace, name))
+        except ApiRefusal as refusal:
+            if refusal.status == 404:
+                return None
+            raise
+
+    def create(self, body: Body, namespace: str | None = None, **query: str) -> Body:
+        """Create an object, in its own namespace if it names one, else in `namespace`."""
+        resource = self.resource_of(body)
+        return self.request("POST", resource.path(body["metadata"].get("namespace") or namespace), body=body,
+                            query=query)  # fmt: skip
+
+    def delete(self, resource: Resource, namespace: str | None, name: str, **query: str) -> None:
+        """Delete one object; one that is not there is no error."""
+        try:
+            self.request("DELETE", resource.path(namespace, name), query=query)
+        except ApiRefusal as refusal:
+            if refusal.status != 404:
+                raise
+
+    def resource_of(self, body: Mapping[str, Any]) -> Resource:
+        """Return the resource type of an object, at the version the object itself names.
+
+        Raises `ApiRefusal` with status 404 when the server does not serve the kind.
+        """
+        group, _, version = str(body["apiVersion"]).rpartition("/")
+        known = self.resource(group, str(body["kind"]))
+        return Resource(group, version, known.plural, known.kind, known.namespaced, known.verbs)
+
+    def _send(
+        self, method: str, path: str, body: Body | str | None, content_type: str,
+        query: Mapping[str, Any] | None, accept: str, timeout: float, *, stream: bool,
+    ) -> Any:  # noqa: ANN401  # fmt: skip
+        url = self.url + path + ("?" + urllib.parse.urlencode(query) if query else "")
+        data = json.dumps(body) if isinstance(body, dict) else body
+        headers = {**self._headers, "Accept": accept, **({"Content-Type": content_type} if data else {})}
+        try:
+            return self._pool.request(
+                method, url, body=data, headers=headers, preload_content=not stream,
+                timeout=urllib3.Timeout(connect=5.0, read=timeout),
+            )  # fmt: skip
+        except urllib3.exceptions.HTTPError as error:
+            raise ApiUnreachable(
+                f"no answer from the API server at {self.url} to {method} {path}: {error}"
+            ) from error
+
+
+def _error_body(text: str) -> Mapping[str, Any]:
+    try:
+        body = json.loads(text)
+    except ValueError:
+        return {"message": text.strip()}
+    return body if isinstance(body, dict) else {"message": text}
+
+
+def _discovered(answer: Body) -> Iterator[Resource]:
+    for group in answer["items"]:
+        seen: set[str] = set()
+        for version in group["versions"]:  # the server's preferred version comes first
+            for found in version.get("resources", ()):
+                kind = (found.get("responseKind") or {}).get("kind")
+                if not kind or found["resource"] in seen:
+                    continue
+                seen.add(found["resource"])
+                yield Resource(
+                    (group.get("metadata") or {}).get("name", ""), version["version"], found["resource"], kind,
+                    found["scope"] == "Namespaced", frozenset(found["verbs"]),
+                )  # fmt: skip
