@@ -128,7 +128,14 @@ class Runner:
             return self._spawn(words, own, cwd, stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT)
 
     def _spawn(
-        self, words: Sequence[str], own: Mapping[str, str], cwd: Path | None, **streams: int | IO[bytes]
+        self,
+        words: Sequence[str],
+        own: Mapping[str, str],
+        cwd: Path | None,
+        *,
+        stdin: int,
+        stdout: int | IO[bytes],
+        stderr: int,
     ) -> subprocess.Popen[bytes]:
         inherited = {name: os.environ[name] for name in INHERITED if name in os.environ}
         environment = {**inherited, "HOME": str(self.home), "LANG": "C.UTF-8", **own}
@@ -137,9 +144,15 @@ class Runner:
             raise MachineLacks(f"{words[0]}: command not found; `agents-conformance doctor` says what is missing")
         log.debug("run %s", _short(words))
         return subprocess.Popen(
-            [program, *words[1:]], env=environment, cwd=cwd, start_new_session=True,
-            preexec_fn=_end_with_parent, **streams,
-        )  # fmt: skip
+            [program, *words[1:]],
+            env=environment,
+            cwd=cwd,
+            stdin=stdin,
+            stdout=stdout,
+            stderr=stderr,
+            start_new_session=True,
+            preexec_fn=_end_with_parent,
+        )
 
     def _write(self, result: Result) -> None:
         if self.record is None:
