@@ -1,23 +1,34 @@
 """Keep secret values out of everything the suite writes.
 
 One `Redactor` knows every value that must not be shown; reports, evidence, logs and recorded commands pass
-their text through it. It also recognises a value that was percent-encoded or base64-encoded on the way,
-at any offset inside a longer base64 text.
+their text through it. It also recognises a value that was escaped (JSON, Go, YAML, HTML, shell), percent-encoded,
+base64-encoded at any offset (twice, too) or wrapped over several lines on the way. What was compressed cannot
+be searched, so base64 of gzip, as in Helm's releases, is hidden altogether.
 """
 
 from __future__ import annotations
 
-import base64
+import bisect
 import hashlib
 import logging
 import re
 import secrets
 import threading
-import urllib.parse
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
-#: Shorter values would blank ordinary words; they cannot be told from coincidence in any output.
-SHORTEST = 6
+from conformance.secret_forms import SHORTEST, forms, parts, userinfo
+
+__all__ = ["REDACTOR", "SHORTEST", "Redactor", "ScrubbingFilter", "userinfo"]
+
+#: A line break inside a value: of folded YAML, with its escaped spaces, and of wrapped base64.
+_BREAK = re.compile(r"(?<![ \t])[ \t]*\\?\r?\n[ \t]*(?:\\(?=[ \t]))?")
+
+#: base64, once, twice and three times, of what begins as gzip does; on further lines only where they are full.
+_COMPRESSED = re.compile(
+    r"(?:H4sI|SDRzSU|U0RSelNV)[\w+/-]{20,}(?:[ \t]*\r?\n[ \t]*[\w+/-]{40,})*={0,2}", re.ASCII
+)  # fmt: skip
+
+_Span = tuple[int, int, str]
 
 
 class Redactor:
@@ -25,36 +36,69 @@ class Redactor:
 
     def __init__(self) -> None:
         self._salt = secrets.token_bytes(16)
-        self._shown: dict[str, str] = {}
-        self._pattern: re.Pattern[str] | None = None
+        self._known: set[bytes] = set()
+        # By their first characters, so that the time to scrub a text does not grow with the number of values.
+        self._forms: dict[str, tuple[tuple[str, str], ...]] = {}
         self._lock = threading.Lock()
 
     def add(self, *values: str | bytes) -> None:
-        """Remember values as secret. Values under six characters are ignored."""
+        """Remember values as secret, and what is secret inside them. Those under six characters are ignored."""
         with self._lock:
             for value in values:
-                data = value.encode() if isinstance(value, str) else value
-                for part in {data, data.strip(), *data.splitlines()}:
-                    if len(part) >= SHORTEST:
-                        shown = self.hash(part)
-                        self._shown.update((form, shown) for form in _forms(part))
-            self._pattern = None
+                data = _bytes(value)
+                for part in (data, data.strip(), *parts(data)):
+                    if len(part) >= SHORTEST and part not in self._known:
+                        self._known.add(part)
+                        self._remember(part)
+
+    def _remember(self, part: bytes) -> None:
+        shown = self.hash(part)
+        for form in {form for form in forms(part) if len(form) >= SHORTEST}:
+            same_start = {*self._forms.get(form[:SHORTEST], ()), (form, shown)}
+            self._forms[form[:SHORTEST]] = tuple(sorted(same_start, key=lambda known: -len(known[0])))
 
     def hash(self, value: str | bytes) -> str:
         """Return what stands for a value: equal values look equal within one run, and nothing more."""
-        data = value.encode() if isinstance(value, str) else value
-        return f"<secret {hashlib.sha256(self._salt + data).hexdigest()[:10]}>"
+        return f"<secret {hashlib.sha256(self._salt + _bytes(value)).hexdigest()[:10]}>"
 
     def scrub(self, text: str) -> str:
-        """Return the text with every known value replaced by its hash."""
-        with self._lock:
-            if not self._shown:
-                return text
-            if self._pattern is None:
-                longest_first = sorted(self._shown, key=len, reverse=True)
-                self._pattern = re.compile("|".join(map(re.escape, longest_first)))
-            pattern = self._pattern
-        return pattern.sub(lambda match: self._shown[match.group()], text)
+        """Return the text with every known value, in any form it may have, replaced by its hash."""
+        spans = [(*found.span(), self.hash(found.group())) for found in _COMPRESSED.finditer(text)]
+        if self._forms:
+            spans += self._spans(text)
+            if "\n" in text:
+                spans += self._wrapped(text, "")
+                spans += self._wrapped(text, " ")
+        return _replaced(text, spans)
+
+    def _spans(self, text: str) -> Iterator[_Span]:
+        known = self._forms
+        for at in range(len(text) - SHORTEST + 1):
+            start = text[at : at + SHORTEST]
+            if start in known:
+                for form, shown in known[start]:
+                    if text.startswith(form, at):
+                        yield at, at + len(form), shown
+                        break
+
+    def _wrapped(self, text: str, joint: str) -> Iterator[_Span]:
+        """Yield where a value is once line breaks are taken for `joint`, at its place in the text as it is."""
+        pieces, kept, places, length, last = [], [0], [0], 0, 0
+        for found in _BREAK.finditer(text):
+            pieces += [text[last : found.start()], joint]
+            length += found.start() - last + len(joint)
+            last = found.end()
+            kept.append(length)
+            places.append(last)
+        unwrapped = "".join([*pieces, text[last:]])
+
+        def place(at: int) -> int:
+            line = bisect.bisect_right(kept, at) - 1
+            return places[line] + at - kept[line]
+
+        for start, end, shown in self._spans(unwrapped):
+            # The last character's place, not the end's: that may be behind a break.
+            yield place(start), place(end - 1) + 1, shown
 
 
 #: The process's one redactor: a secret learnt anywhere is hidden everywhere.
@@ -62,37 +106,30 @@ REDACTOR = Redactor()
 
 
 class ScrubbingFilter(logging.Filter):
-    """Redacts log records before any handler sees them."""
+    """Redacts log records, with their tracebacks, before any handler sees them."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Replace the record's message by its scrubbed form."""
         record.msg, record.args = REDACTOR.scrub(record.getMessage()), ()
+        if record.exc_info and not record.exc_text:
+            record.exc_text = logging.Formatter().formatException(record.exc_info)
+        if record.exc_text:  # a formatter takes it as it is
+            record.exc_text = REDACTOR.scrub(record.exc_text)
         return True
 
 
-def userinfo(url: str) -> Iterator[str]:
-    """Yield the credentials inside a URL, as written and percent-decoded."""
-    for found in re.findall(r"//([^/@\s]+)@", url):
-        for part in found.split(":"):
-            yield part
-            yield urllib.parse.unquote(part)
+def _bytes(value: str | bytes) -> bytes:
+    return value.encode(errors="surrogateescape") if isinstance(value, str) else value
 
 
-def _forms(data: bytes) -> Iterable[str]:
-    try:
-        text = data.decode()
-    except UnicodeDecodeError:
-        pass
-    else:
-        yield text
-        yield urllib.parse.quote(text, safe="")
-        yield urllib.parse.quote_plus(text)
-        yield text.encode("unicode_escape").decode()
-    for encode in (base64.standard_b64encode, base64.urlsafe_b64encode):
-        for offset in range(3):
-            # What precedes and follows the value in a longer text changes the characters at its two ends.
-            encoded = encode(b"\0" * offset + data).decode()
-            start = (offset * 8 + 5) // 6
-            end = (offset + len(data)) * 8 // 6
-            if end - start >= SHORTEST:
-                yield encoded[start:end]
+def _replaced(text: str, spans: list[_Span]) -> str:
+    """Replace each span; those that overlap become one, so that no end of a value is left over."""
+    if not spans:
+        return text
+    spans.sort(key=lambda span: (span[0], -span[1]))
+    pieces, done = [], 0
+    for start, end, shown in spans:
+        if start >= done:
+            pieces += [text[done:start], shown]
+        done = max(done, end)
+    return "".join([*pieces, text[done:]])

@@ -1,0 +1,1 @@
+"""What is captured when something fails, before anything is cleaned up."""
