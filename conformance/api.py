@@ -6,6 +6,7 @@ it does not know. The `kubernetes` client reads the kubeconfig; its models are n
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import urllib.parse
@@ -73,6 +74,50 @@ class Event:
 
     type: str
     object: Body
+
+
+class Stream:
+    """The lines of an answer as they come; `close` ends it, also from another thread, without an error."""
+
+    def __init__(self, response: urllib3.BaseHTTPResponse, what: str) -> None:
+        self._response = response
+        self._what = what
+        self._closed = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the lines; raises `ApiUnreachable` when the connection breaks."""
+        pending = b""
+        try:
+            for chunk in self._response.read_chunked():
+                *lines, pending = (pending + chunk).split(b"\n")
+                yield from filter(None, lines)
+        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            if not self._closed:
+                raise ApiUnreachable(f"the stream of {self._what} broke: {error}") from error
+        finally:
+            self._response.close()
+
+    def close(self) -> None:
+        """End the stream; a reader in another thread sees its end at once."""
+        self._closed = True
+        with contextlib.suppress(ValueError, RuntimeError, OSError):  # it has ended by itself
+            self._response.shutdown()
+
+
+class Watch:
+    """The changes of a resource type as they come, from `Api.watch`; `close` works as a stream's."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self.close = stream.close
+
+    def __iter__(self) -> Iterator[Event]:
+        """Yield the changes; raises `ApiRefusal` where the server ends the watch with an error."""
+        for line in self._stream:
+            said = json.loads(line)
+            if said["type"] == "ERROR":
+                raise ApiRefusal(int(said["object"].get("code", 500)), said["object"])
+            yield Event(said["type"], said["object"])
 
 
 class Api:
@@ -145,31 +190,27 @@ class Api:
 
     def watch(
         self, resource: Resource, *, namespace: str | None = None, since: str, seconds: int = 60, **query: str
-    ) -> Iterator[Event]:
-        """Yield the changes after resource version `since`, with bookmarks, until the server ends the watch.
+    ) -> Watch:
+        """Return the changes after resource version `since`, with bookmarks, until the server ends the watch.
 
         The server ends it after `seconds`. Raises `ApiRefusal` (status 410 when `since` is too old) and
-        `ApiUnreachable` when the connection breaks; `conformance.observe` resumes.
+        `ApiUnreachable`, now or, when the connection breaks, as it is read; `conformance.observe` resumes.
         """
         asked = {"watch": "1", "allowWatchBookmarks": "true", "resourceVersion": since,
                  "timeoutSeconds": str(seconds), **query}  # fmt: skip
-        response = self._send("GET", resource.path(namespace), None, JSON, asked, JSON,
-                              seconds + REQUEST_SECONDS, stream=True)  # fmt: skip
-        try:
-            if response.status >= 400:
-                raise ApiRefusal(response.status, _error_body(response.data.decode(errors="replace")))
-            pending = b""
-            for chunk in response.read_chunked():
-                *lines, pending = (pending + chunk).split(b"\n")
-                for line in filter(None, lines):
-                    said = json.loads(line)
-                    if said["type"] == "ERROR":
-                        raise ApiRefusal(int(said["object"].get("code", 500)), said["object"])
-                    yield Event(said["type"], said["object"])
-        except urllib3.exceptions.HTTPError as error:
-            raise ApiUnreachable(f"the watch of {resource.plural} at {self.url} broke: {error}") from error
-        finally:
+        return Watch(self.stream(resource.path(namespace), asked, timeout=seconds + REQUEST_SECONDS))
+
+    def stream(self, path: str, query: Mapping[str, Any], *, accept: str = JSON, timeout: float) -> Stream:
+        """Open an answer that has no end, to be read line by line; `timeout` is the longest silence, in seconds.
+
+        Raises `ApiRefusal` and `ApiUnreachable`.
+        """
+        response = self._send("GET", path, None, JSON, query, accept, timeout, stream=True)
+        if response.status >= 400:
+            text = response.data.decode(errors="replace")
             response.close()
+            raise ApiRefusal(response.status, _error_body(text))
+        return Stream(response, f"{path} at {self.url}")
 
     def resources(self, *, refresh: bool = False) -> list[Resource]:
         """Return every resource type the server serves, asked once and again on `refresh`."""
