@@ -108,7 +108,7 @@ def _register(
     if not about or not seed:
         raise ValueError(f"{id_}: a check states what it proves (its docstring) and its seed")
     known = REGISTRY.get(id_)
-    if known and known.function.__code__.co_filename != declared.__code__.co_filename:
+    if known and inspect.unwrap(known.function).__code__.co_filename != declared.__code__.co_filename:
         raise ValueError(f"{id_} is declared twice")
     REGISTRY[id_] = Check(id_, level, seed, kind, needs, about, function)
 

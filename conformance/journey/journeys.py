@@ -1,0 +1,93 @@
+"""The journeys: which operations are driven in which order, each once, whatever number of checks read it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from conformance.contract import Contract
+from conformance.errors import Incomplete
+from conformance.journey.setting import Setting
+from conformance.journey.stage import Stage
+
+
+class Journey:
+    """A setting and the stages driven in it so far. A stage that could not be driven stays so."""
+
+    def __init__(self, setting: Setting) -> None:
+        self._setting = setting
+        self._stages: dict[str, Stage | Exception] = {}
+
+    @property
+    def contract(self) -> Contract:
+        """Return what the chart promises."""
+        return self._setting.subject.contract
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._setting.close()
+
+    def _once(self, name: str, drive: Callable[[], Stage]) -> Stage:
+        if name not in self._stages:
+            try:
+                self._stages[name] = drive()
+            except Exception as error:
+                self._stages[name] = error
+        stage = self._stages[name]
+        if isinstance(stage, Exception):
+            raise stage
+        return stage
+
+
+def _needed(stage: Stage) -> Stage:
+    if stage.failure is not None:
+        raise Incomplete(f"the {stage} before it did not end ready: {stage.failure}")
+    return stage
+
+
+class Installed(Journey):
+    """The candidate, installed on a pristine cluster."""
+
+    def ready(self) -> Stage:
+        """Return the install, up to its workloads being ready and each Service called."""
+        return self._once("ready", lambda: self._setting.install(self._setting.candidate, call_services=True))
+
+    def settled(self) -> Stage:
+        """Return the install as seen until a minute after ready, or until the first warning.
+
+        Raises `Incomplete` when the chart never became ready: there is no minute to watch then.
+        """
+        return self._once("settled", lambda: self._setting.watch_settle(_needed(self.ready())))
+
+
+class Lifecycle(Journey):
+    """The baseline installed, upgraded to the candidate, rolled back; with examples applied at each version."""
+
+    def installed(self) -> Stage:
+        """Return the baseline's install. Raises `Incomplete` when it did not become ready."""
+        return _needed(self._once("installed", lambda: self._setting.install(self._setting.baseline)))
+
+    def upgraded(self) -> Stage:
+        """Return the upgrade to the candidate, with every declared Service called throughout."""
+        return self._once("upgraded", self._upgrade)
+
+    def rolled_back(self) -> Stage:
+        """Return the rollback to the baseline's revision. Raises `Incomplete` when the upgrade failed."""
+        return self._once("rolled back", self._roll_back)
+
+    def _upgrade(self) -> Stage:
+        self.installed()
+        self._setting.apply_examples(self._setting.baseline)
+        stage = self._setting.upgrade(self._setting.candidate)
+        if stage.failure is None:
+            self._setting.apply_examples(self._setting.candidate)
+        return stage
+
+    def _roll_back(self) -> Stage:
+        _needed(self.upgraded())
+        return self._setting.rollback(self.installed())

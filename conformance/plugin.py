@@ -1,0 +1,220 @@
+"""The pytest plugin: options, fixtures, and how a scenario's findings become its result.
+
+It is loaded by `-p conformance.plugin`, never by an entry point, so that it is in nobody else's pytest run. The
+controlling process prepares everything before pytest-xdist starts its workers, since those are ended ten
+seconds after an interrupt; it alone captures evidence then, sweeps and writes the report.
+"""
+
+from __future__ import annotations
+
+import logging
+import pickle
+import signal
+import time
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from conformance import catalogue, paths
+from conformance.checks import REGISTRY, Outcome
+from conformance.cluster import Lease
+from conformance.errors import ConformanceError, Incomplete
+from conformance.journey import Installed, Lifecycle
+from conformance.options import HELM, KUBE_VERSION, Options
+from conformance.preparation import Preparation, prepare
+from conformance.report import text
+from conformance.report.result import CheckResult, judged, today
+from conformance.rules import Rules
+from conformance.run_report import PROPERTY, RunReport
+
+log = logging.getLogger(__name__)
+
+_PREPARATION = pytest.StashKey[Preparation]()
+_LEASE = pytest.StashKey[Lease]()
+_RESULT = pytest.StashKey[CheckResult]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options of a run; `agents-conformance run` documents them."""
+    group = parser.getgroup("conformance")
+    group.addoption("--contract", type=Path, metavar="F", help="what the chart promises")
+    group.addoption("--chart", metavar="SRC", help="the candidate: folder, .tgz, git:REPO@REF:PATH or oci://")
+    group.addoption("--baseline", metavar="SRC", help="the version upgraded from, likewise")
+    group.addoption("--values", type=Path, action="append", default=[], metavar="F", help="one more values file")
+    group.addoption("--kube-version", default=KUBE_VERSION, metavar="V", help="Kubernetes minor version")
+    group.addoption("--helm", type=int, choices=(3, 4), default=HELM, help="Helm's major version")
+    group.addoption("--report-dir", type=Path, metavar="DIR", help="a new or empty folder for the report")
+    group.addoption("--keep-cluster", action="store_true", help="keep a cluster in which a check failed")
+    group.addoption("--no-install-engine", action="store_true", help="never install or start a container engine")
+
+
+def options_of(config: pytest.Config) -> Options:
+    """Return the run's options as pytest was given them."""
+    asked = config.getoption
+    return Options(
+        contract=asked("--contract"),
+        chart=asked("--chart"),
+        baseline=asked("--baseline"),
+        values=tuple(asked("--values")),
+        kube_version=asked("--kube-version"),
+        helm=asked("--helm"),
+        report_dir=asked("--report-dir"),
+        keep_cluster=asked("--keep-cluster"),
+        install_engine=not asked("--no-install-engine"),
+    )
+
+
+def _is_worker(config: pytest.Config) -> bool:
+    return hasattr(config, "workerinput")
+
+
+def _judges(config: pytest.Config) -> bool:
+    """Say whether this pytest run judges a chart; the suite's own unit tests load the plugin too."""
+    scenarios = paths.bundle("scenarios").resolve()
+    asked = [Path(str(arg).split("::")[0]).resolve() for arg in config.args]
+    return any(path == scenarios or scenarios in path.parents for path in asked)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Prepare the run in the controlling process; take over what it prepared in a worker."""
+    config = session.config
+    if not _judges(config) or config.option.collectonly:
+        return
+    if _is_worker(config):
+        # The controlling process ends the workers and sweeps; an interrupt of their own would race with it.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        config.stash[_PREPARATION] = pickle.loads(config.workerinput[PROPERTY])  # type: ignore[attr-defined] # noqa: S301
+        return
+    report = config.pluginmanager.get_plugin(RunReport.NAME)
+    try:
+        preparation = report.preparation if report else prepare(options_of(config))
+    except ConformanceError as error:
+        pytest.exit(str(error), returncode=error.exit_status)
+    config.stash[_PREPARATION] = preparation
+    if report is None:
+        report = RunReport(preparation)
+        config.pluginmanager.register(report, RunReport.NAME)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:  # noqa: ANN401 - pytest-xdist's WorkerController
+    """Hand a starting worker what the controlling process prepared."""
+    node.workerinput[PROPERTY] = pickle.dumps(node.config.stash[_PREPARATION])
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Let `-k` match check ids as they are written in the report."""
+    if id_ := _check_id(item):
+        item.extra_keyword_matches.add(id_)
+
+
+def _check_id(item: pytest.Item) -> str | None:
+    if not isinstance(item, pytest.Function):
+        return None
+    parameters = item.callspec.params if hasattr(item, "callspec") else {}
+    found = getattr(item.function, "check_id", None) or parameters.get("check_id")
+    return found if found in REGISTRY else None
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Stop a check whose needs are not met before its fixtures make anything."""
+    id_ = _check_id(item)
+    if id_ is None or _PREPARATION not in item.config.stash:
+        return
+    subject = item.config.stash[_PREPARATION].subject
+    for lack in subject.contract.lacks(REGISTRY[id_].needs, baseline=subject.baseline is not None):
+        if not lack.declared:
+            raise Incomplete(f"it needs {lack.need}: {lack.reason}")
+        item.stash[_RESULT] = CheckResult(id_, Outcome.DESELECTED, reason=lack.reason, without=lack.need)
+        pytest.skip(f"the contract declares {lack.need} absent: {lack.reason}")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Run a check and turn what it found into its result."""
+    id_ = _check_id(pyfuncitem)
+    if id_ is None:
+        return None
+    wanted = pyfuncitem._fixtureinfo.argnames
+    started = time.monotonic()
+    findings = pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in wanted})
+    contract = pyfuncitem.config.stash[_PREPARATION].subject.contract
+
+    def accepted(check: str, object_: str) -> str | None:
+        found = contract.accepts(check, object_, today())
+        return found.reason if found else None
+
+    result = judged(id_, findings, accepted, time.monotonic() - started)
+    pyfuncitem.stash[_RESULT] = result
+    if result.outcome is Outcome.FAIL:
+        pytest.fail("\n".join(text.lines_of(result, Path())), pytrace=False)
+    return True
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Attach a check's result to pytest's report, with the evidence of what kept it from passing."""
+    report = yield
+    id_ = _check_id(item)
+    if id_ is None or report.when == "teardown" or (report.when == "setup" and report.passed):
+        return report
+    result = item.stash.get(_RESULT, None)
+    if result is None:
+        result = CheckResult(id_, Outcome.INCOMPLETE, call.duration, reason=_why_incomplete(call.excinfo))
+    lease = item.config.stash.get(_LEASE, None)
+    if lease and call.excinfo is not None and REGISTRY[id_].kind == "scenario" and result.without is None:
+        result = item.config.stash[_PREPARATION].with_evidence(result, lease)
+    report.user_properties.append((PROPERTY, cast("Any", result.as_dict())))
+    return report
+
+
+def _why_incomplete(excinfo: pytest.ExceptionInfo[BaseException] | None) -> str:
+    if excinfo is None:
+        return "it ended without a result"
+    error = excinfo.value
+    if isinstance(error, ConformanceError):
+        return str(error)
+    # Not the chart's doing: a fault of the suite or of the machine, told with the place to look at.
+    place = excinfo.traceback[-1]
+    return f"{type(error).__name__}: {error} (at {Path(str(place.path)).name}:{place.lineno + 1})"
+
+
+@pytest.fixture(scope="session")
+def preparation(request: pytest.FixtureRequest) -> Preparation:
+    """What the run stands on: the charts, the contract, the machine."""
+    return request.config.stash[_PREPARATION]
+
+
+@pytest.fixture(scope="session")
+def lease(request: pytest.FixtureRequest, preparation: Preparation) -> Iterator[Lease]:
+    """The worker's one cluster; it is made when first asked for."""
+    with preparation.lease() as lease:
+        request.config.stash[_LEASE] = lease
+        yield lease
+
+
+@pytest.fixture(scope="session")
+def installed(preparation: Preparation, lease: Lease) -> Iterator[Installed]:
+    """The candidate, installed on a pristine cluster."""
+    with Installed(preparation.setting(lease)) as journey:
+        yield journey
+
+
+@pytest.fixture(scope="session")
+def lifecycle(preparation: Preparation, lease: Lease) -> Iterator[Lifecycle]:
+    """The baseline installed, upgraded to the candidate and rolled back, on a pristine cluster."""
+    with Lifecycle(preparation.setting(lease)) as journey:
+        yield journey
+
+
+@pytest.fixture(scope="session")
+def rules(preparation: Preparation) -> Iterator[Rules]:
+    """The run's renderings and the judge."""
+    with preparation.rules() as rules:
+        yield rules

@@ -1,0 +1,35 @@
+"""Progress on standard error: what the library logs, behind the seconds since the start, secrets redacted."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from typing import TextIO
+
+from conformance.redact import ScrubbingFilter
+
+_STARTED = time.time()
+#: Tells a worker process when the run began, so that all count from the same moment.
+_VARIABLE = "AGENTS_CONFORMANCE_STARTED"
+
+
+class _Elapsed(logging.Formatter):
+    def __init__(self, who: str) -> None:
+        super().__init__()
+        self._who = f"{who}: " if who else ""
+        self._started = float(os.environ.setdefault(_VARIABLE, str(_STARTED)))
+
+    def format(self, record: logging.LogRecord) -> str:
+        return f"{record.created - self._started:7.1f} s  {self._who}{record.getMessage()}"
+
+
+def show(level: int = logging.INFO, *, who: str = "", stream: TextIO | None = None) -> None:
+    """Write the library's log from `level` up to standard error; `who` names a worker."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(_Elapsed(who))
+    handler.addFilter(ScrubbingFilter())
+    logger = logging.getLogger("conformance")
+    logger.handlers[:] = [handler]
+    logger.setLevel(level)
+    logger.propagate = False

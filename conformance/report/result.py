@@ -1,0 +1,98 @@
+"""How each check ended, and the one verdict that follows from all of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from conformance.checks import CORE, REGISTRY, Check, Finding, Outcome
+
+#: Says whether a finding of a check on an object is accepted, and with which reason.
+Acceptance = Callable[[str, str], str | None]
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """How one check ended. `reason` says why it is incomplete or deselected; `seconds` is wall time.
+
+    `without` names the need that the contract declares absent, where that is why the check was left out.
+    """
+
+    id: str
+    outcome: Outcome
+    seconds: float = 0.0
+    findings: tuple[Finding, ...] = ()
+    reason: str | None = None
+    without: str | None = None
+    evidence: str | None = None
+
+    @property
+    def check(self) -> Check:
+        """Return what is fixed about the check."""
+        return REGISTRY[self.id]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the result as plain data, for a worker to hand to the controlling process."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> CheckResult:
+        """Return the result that `as_dict` described."""
+        findings = tuple(Finding(**finding) for finding in data["findings"])
+        return cls(**{**data, "outcome": Outcome(data["outcome"]), "findings": findings})
+
+
+def judged(id_: str, findings: Iterable[Finding], accepted: Acceptance, seconds: float) -> CheckResult:
+    """Return the result of a check that ran: it fails on any finding that the contract does not accept."""
+    marked = tuple(dataclasses.replace(found, accepted=accepted(id_, found.object)) for found in findings)
+    outcome = Outcome.FAIL if any(found.accepted is None for found in marked) else Outcome.PASS
+    return CheckResult(id_, outcome, seconds, marked)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the run says of the chart: `pass`, `fail` or `incomplete`; and the exit status that says it.
+
+    `without` names the needs that the contract declares absent; `because` the checks that decided.
+    """
+
+    outcome: Outcome
+    exit_status: int
+    without: tuple[str, ...]
+    because: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return the verdict as people read it."""
+        return f"{self.outcome}, without: {', '.join(self.without)}" if self.without else str(self.outcome)
+
+
+def verdict(results: Sequence[CheckResult]) -> Verdict:
+    """Return the verdict over the results of all known checks.
+
+    A failed check of any level fails the run. A core check that could not run makes it incomplete, and so does
+    one that the caller deselected, though that does not change the exit status of a deliberate selection. A
+    check whose need the contract declares absent is named in the verdict instead.
+    """
+
+    def ids(outcome: Outcome) -> tuple[str, ...]:
+        return tuple(result.id for result in results if result.outcome is outcome and not result.without)
+
+    def core(of: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(id_ for id_ in of if REGISTRY[id_].level is CORE)
+
+    without = tuple(sorted({result.without for result in results if result.without}))
+    if failed := ids(Outcome.FAIL):
+        return Verdict(Outcome.FAIL, 1, without, failed)
+    if not_run := core(ids(Outcome.INCOMPLETE)):
+        return Verdict(Outcome.INCOMPLETE, 3, without, not_run)
+    if left_out := core(ids(Outcome.DESELECTED)):
+        return Verdict(Outcome.INCOMPLETE, 0, without, left_out)
+    return Verdict(Outcome.PASS, 0, without, ())
+
+
+def today() -> datetime.date:
+    """Return the date that expiry dates of accepted findings are held against (UTC)."""
+    return datetime.datetime.now(datetime.UTC).date()

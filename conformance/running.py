@@ -1,0 +1,85 @@
+"""Run the checks: the scenarios under pytest, or the rules alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from conformance import paths
+from conformance.errors import BadInput
+from conformance.options import Options
+from conformance.preparation import prepared, rules_alone
+from conformance.report import files, text
+from conformance.report.result import verdict
+from conformance.run_report import RunReport
+
+#: Memory for one cluster and what runs in it, and what the machine keeps for itself; measured 0.5 GiB a cluster.
+WORKER_GIB, RESERVED_GIB = 2, 1
+#: More clusters than this gain nothing: there are only so many independent journeys.
+MOST_WORKERS = 2
+
+
+def run(options: Options, *, workers: int | None, expression: str | None, mark: str | None) -> int:
+    """Judge a chart on real clusters; return the exit status of the command line."""
+    with prepared(options) as preparation:
+        report = RunReport(preparation)
+        with _undisturbed():
+            status = pytest.main(_arguments(options, workers or _workers(), expression, mark), plugins=[report])
+        print(*text.summary(report.results, preparation.report_dir), sep="\n")  # noqa: T201
+    if status == pytest.ExitCode.USAGE_ERROR:
+        raise BadInput("pytest refused the selection; see its words above")
+    if status == pytest.ExitCode.NO_TESTS_COLLECTED:
+        raise BadInput("no check matches the selection; `agents-conformance list` shows the ids")
+    return 3 if status == pytest.ExitCode.INTERNAL_ERROR else report.exit_status
+
+
+def rules(options: Options, *, as_json: bool) -> int:
+    """Judge a chart by the rules alone; return the exit status of the command line."""
+    with rules_alone(options) as (judging, context):
+        results = judging.results()
+    if as_json:
+        sys.stdout.write(json.dumps(files.as_json(context, results), indent=2) + "\n")
+    else:
+        for result in results:
+            print(*text.lines_of(result, Path()), sep="\n")  # noqa: T201
+        print(f"verdict    {verdict(results)}")  # noqa: T201
+    return verdict(results).exit_status
+
+
+def _workers() -> int:
+    carried = (psutil.virtual_memory().available / 2**30 - RESERVED_GIB) / WORKER_GIB
+    return max(1, min(MOST_WORKERS, len(os.sched_getaffinity(0)), int(carried)))
+
+
+def _arguments(options: Options, workers: int, expression: str | None, mark: str | None) -> list[str]:
+    scenarios = paths.bundle("scenarios")
+    own = Path(__file__).with_name("pytest.ini")
+    words = ["-c", str(own), f"--rootdir={scenarios}", f"--confcutdir={scenarios}", "--import-mode=importlib"]
+    for plugin in ("conformance.plugin", "xdist.plugin", "no:cacheprovider", "no:warnings"):
+        words += ["-p", plugin]
+    words += ["-q", "--no-header", "--no-summary", "--tb=no", "--capture=no"]
+    words += ["-n", str(workers), "--dist=loadgroup"] if workers > 1 else []
+    words += ["-k", expression] if expression else []
+    words += ["-m", mark] if mark else []
+    return [*words, *options.as_pytest(), str(scenarios)]
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Keep the caller's pytest settings and other installed plugins out of the run."""
+    before = dict(os.environ)
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS"):
+        os.environ.pop(name, None)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

@@ -1,0 +1,50 @@
+"""A rollback by Helm from the candidate to the baseline's revision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from conformance.checks import CORE, Finding, scenario
+from conformance.journey import Lifecycle, judging
+
+pytestmark = pytest.mark.xdist_group("lifecycle")
+
+
+@scenario(
+    "rollback/helm-restores-live-state",
+    level=CORE,
+    seed="000 Rollback-safe principles; Acceptance: prior images and behavior",
+    needs=("baseline",),
+)
+def test_helm_restores_live_state(lifecycle: Lifecycle) -> Iterator[Finding]:
+    """Rolling back restores every object the earlier revision declared, as the API server defaults it."""
+    rollback = lifecycle.rolled_back()
+    yield from judging.not_ready(rollback)
+    yield from judging.not_restored(lifecycle.installed(), rollback)
+    yield from judging.other_images(lifecycle.contract, rollback)
+
+
+@scenario(
+    "rollback/leaves-no-orphans",
+    level=CORE,
+    seed="000 Failure Modes: rollback leaves new resources behind",
+    needs=("baseline",),
+)
+def test_leaves_no_orphans(lifecycle: Lifecycle) -> Iterator[Finding]:
+    """After the rollback nothing is left that the earlier revision does not declare."""
+    yield from judging.left_over(lifecycle.installed(), lifecycle.rolled_back())
+
+
+@scenario(
+    "rollback/crds-and-crs-survive",
+    level=CORE,
+    seed="000 Never delete CRDs automatically on rollback",
+    needs=("baseline", "crds"),
+)
+def test_crds_and_crs_survive(lifecycle: Lifecycle) -> Iterator[Finding]:
+    """CustomResourceDefinitions and the resources made from them outlive the rollback, the same objects."""
+    yield from judging.lost_custom_resources(
+        lifecycle.contract, before=lifecycle.upgraded(), after=lifecycle.rolled_back()
+    )
