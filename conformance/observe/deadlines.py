@@ -1,0 +1,83 @@
+"""The one table of deadlines: how long the suite waits, for what, and why that long.
+
+Nothing is slept away: every wait ends with the event that satisfies it. A deadline only says when hope ends. On a
+slow machine one factor stretches them all (`Deadlines.of(factor)`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """One named wait: its end in `seconds`, what it waits for (as a sentence goes on) and why that long."""
+
+    seconds: float
+    waits_for: str
+    why: str
+
+    def __str__(self) -> str:
+        """Return the wait as an error message says it."""
+        return f"{self.seconds:.0f} s for {self.waits_for}"
+
+
+@dataclass(frozen=True)
+class Deadlines:
+    """The table. Take a row from an instance, so that the factor of the machine applies."""
+
+    workloads_ready: Deadline = Deadline(
+        120, "the workloads to become ready",
+        "images are at hand, so a pod is ready within seconds; the rest is the application's own start",
+    )  # fmt: skip
+    helm_operation: Deadline = Deadline(
+        120, "each phase of a Helm operation (hooks before, workloads, hooks after)",
+        "given to Helm as --timeout; as long as the workloads may take",
+    )  # fmt: skip
+    helm_answer: Deadline = Deadline(
+        60, "Helm to answer, beyond what it was told to wait",
+        "a read takes a tenth of a second; rendering and sending a large chart some seconds",
+    )  # fmt: skip
+    object_gone: Deadline = Deadline(
+        60, "objects to be gone",
+        "a pod may take its grace period of 30 s; finalizers of the chart's own controllers come on top",
+    )  # fmt: skip
+    object_there: Deadline = Deadline(
+        15, "an object that the control plane makes by itself",
+        "controllers act within a second; a busy machine may let them wait",
+    )  # fmt: skip
+    definition_served: Deadline = Deadline(
+        15, "a CustomResourceDefinition to be served",
+        "the API server establishes one within a second of its creation",
+    )  # fmt: skip
+    api_server_back: Deadline = Deadline(
+        60, "the API server to answer again",
+        "the kubelet restarts a static pod within 20 s, and it needs another 5 s to be ready",
+    )  # fmt: skip
+    calls_answered: Deadline = Deadline(
+        30, "the first answered call to every Service",
+        "the pod starts within 2 s, its first line comes 3 s later, and kube-proxy follows within a second",
+    )  # fmt: skip
+    calls_counted: Deadline = Deadline(
+        10, "the count of calls already made",
+        "a second is reported once all its calls have surely ended: 2 s after it",
+    )  # fmt: skip
+    logs_read: Deadline = Deadline(
+        15, "the logs of one container",
+        "they are read from the node's disk and cut at one MiB",
+    )  # fmt: skip
+
+    @classmethod
+    def of(cls, factor: float = 1.0) -> Deadlines:
+        """Return the table for a machine that is `factor` times slower than expected."""
+        if factor <= 0:
+            raise ValueError(f"a factor of deadlines is above 0, not {factor}")
+        rows = {row.name: row.default for row in fields(cls)}
+        return cls(**{
+            name: Deadline(row.seconds * factor, row.waits_for, row.why)
+            for name, row in rows.items() if isinstance(row, Deadline)
+        })  # fmt: skip
+
+
+#: The table as it stands, for a machine of usual speed.
+DEADLINES = Deadlines()
