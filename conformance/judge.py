@@ -237,7 +237,7 @@ class Judge:
         return True
 
     def _age(self, crd: Manifest) -> None:
-        """Let the definition look a minute old: servers hold the first objects of a new kind back for two seconds."""
+        """Let the definition look a minute old: the first objects of a new one wait two seconds."""
         status = mapping(self.api.get(_CRD, None, crd.name))["status"]
         a_minute_ago = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 60))
         conditions = [{**found, "lastTransitionTime": a_minute_ago} for found in status["conditions"]]

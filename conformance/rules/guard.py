@@ -1,0 +1,95 @@
+"""What no cluster should be asked to do: refused as bad input before one is made, in one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from conformance.errors import BadInput
+from conformance.kube_yaml import at, mapping
+from conformance.manifests import Manifest, Manifests, ObjectKey
+from conformance.render import Rendering
+
+#: Kubernetes' own namespaces, and the one that everything without a namespace of its own ends up in.
+FOREIGN = frozenset({"default", "kube-node-lease", "kube-public", "kube-system"})
+
+_ONE_MORE = "correct the contract, or the values that leave it out"
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A workload and its containers, or a Service (no containers), that a contract says a chart has."""
+
+    kind: str
+    name: str
+    containers: tuple[str, ...] = ()
+
+
+def guard(renderings: Iterable[Rendering], namespace: str, declared: Iterable[Declared] = ()) -> None:
+    """Refuse charts that must not be installed on anybody's cluster, or that are not what the contract describes.
+
+    Each rendering is one of the run's own values: one that Helm refuses is bad input too. Raises `BadInput` with
+    the first thing found: object and template, expected, seen, what to do.
+    """
+    for rendering in renderings:
+        if rendering.refusal is not None:
+            raise BadInput(
+                f"{rendering.chart.name}: expected a chart that renders with values {rendering.values}, seen "
+                f"{rendering.refusal}; mend the template or the values"
+            )
+        for manifest in rendering.manifests:
+            if wrong := next(_wrong(manifest, namespace), None):
+                raise BadInput(f"{manifest.key} ({manifest.source or rendering.chart.name}): {wrong}")
+        for wanted in declared:
+            if lacks := _lacks(rendering.manifests, wanted, namespace):
+                raise BadInput(f"{rendering.chart.name} with values {rendering.values}: {lacks}")
+
+
+def _wrong(manifest: Manifest, namespace: str) -> Iterator[str]:
+    concerned = manifest.name if manifest.kind == "Namespace" else manifest.namespace
+    if concerned in FOREIGN - {namespace}:
+        yield (
+            f"expected objects in the release's namespace {namespace} only, seen {concerned}; "
+            "use `.Release.Namespace`, or leave the object out by a value"
+        )
+    for volume in _host_paths(manifest):
+        yield (
+            f"expected volumes that belong to the cluster, seen hostPath {volume} of the machine; "
+            "use emptyDir or a PersistentVolumeClaim, or leave it out by a value"
+        )
+    finalizers = at(manifest.body, ("metadata", "finalizers"))
+    if finalizers:
+        shown = ", ".join(map(str, finalizers)) if isinstance(finalizers, list) else str(finalizers)
+        yield (
+            f"expected objects that can be deleted, seen finalizers {shown}, which nothing may ever remove; "
+            "let the controller that removes them add them"
+        )
+
+
+def _host_paths(manifest: Manifest) -> Iterator[str]:
+    volumes: Any = at(manifest.pod_template, ("spec", "volumes"))
+    if manifest.kind == "PersistentVolume":
+        volumes = [mapping(manifest.body.get("spec"))]
+    for volume in volumes if isinstance(volumes, list) else ():
+        if path := mapping(volume).get("hostPath"):
+            yield str(mapping(path).get("path", path))
+
+
+def _lacks(manifests: Manifests, wanted: Declared, namespace: str) -> str | None:
+    found = next(
+        (one for one in manifests.of(wanted.kind)
+         if (one.name, one.namespace) == (wanted.name, namespace) and not one.hooks), None,
+    )  # fmt: skip
+    if found is None:
+        others = ", ".join(sorted({one.name for one in manifests.of(wanted.kind)})) or "none"
+        key = ObjectKey("", wanted.kind, namespace, wanted.name)
+        return f"expected {key}, which the contract declares, seen only {wanted.kind}s {others}; {_ONE_MORE}"
+    have = [str(container.get("name")) for container in found.containers()]
+    for container in wanted.containers:
+        if container not in have:
+            return (
+                f"expected container {container} in {found.key}, which the contract declares, seen only "
+                f"{', '.join(have) or 'none'}; {_ONE_MORE}"
+            )
+    return None
