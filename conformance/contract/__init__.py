@@ -1,0 +1,44 @@
+"""Load and validate a contract: what one chart promises."""
+
+from __future__ import annotations
+
+from conformance.contract.allowances import Accepted, AllowedWarning, Kept
+from conformance.contract.images import ImageLike, image_values
+from conformance.contract.load import builtin, load
+from conformance.contract.model import Contract, json_schema
+from conformance.contract.needs import Lack
+from conformance.contract.parts import (
+    ConfigMap,
+    Crds,
+    Example,
+    ImagePaths,
+    Phase,
+    Secret,
+    Service,
+    Stub,
+    Workload,
+)
+from conformance.contract.rendered import require_rendered
+
+__all__ = [
+    "Accepted",
+    "AllowedWarning",
+    "ConfigMap",
+    "Contract",
+    "Crds",
+    "Example",
+    "ImageLike",
+    "ImagePaths",
+    "Kept",
+    "Lack",
+    "Phase",
+    "Secret",
+    "Service",
+    "Stub",
+    "Workload",
+    "builtin",
+    "image_values",
+    "json_schema",
+    "load",
+    "require_rendered",
+]
