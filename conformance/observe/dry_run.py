@@ -33,10 +33,10 @@ class CannotTell(Incomplete):
 class Carried:
     """A field that somebody else sets after creation; taken from the live object where the declared has none.
 
-    In `path`, `*` stands for every item of a list, told apart by name.
+    `kind` is None for all kinds. In `path`, `*` stands for every item of a list, told apart by name.
     """
 
-    kind: tuple[str, str]
+    kind: tuple[str, str] | None
     path: tuple[str, ...]
     why: str
     applies: Callable[[Body], bool] = lambda _declared: True
@@ -47,6 +47,11 @@ class Carried:
 #: Needs no row: a Service's clusterIP, clusterIPs, nodePorts, healthCheckNodePort and IP families, and a
 #: Namespace's finalizers, which the API server itself copies from the live object when they are not declared.
 CARRIED: tuple[Carried, ...] = (
+    Carried(
+        None, ("metadata", "labels", "app.kubernetes.io/managed-by"),
+        "added by Helm; some kinds default their labels from the pod template only where they have none at all",
+    ),
+    Carried(("batch", "Job"), ("metadata", "labels"), "defaulted from the pod template, at creation"),
     Carried(("batch", "Job"), ("spec", "selector"), "generated at creation, required and immutable"),
     Carried(
         ("batch", "Job"), ("spec", "template", "metadata", "labels", "controller-uid"), "generated at creation"
@@ -110,7 +115,7 @@ CARRIED: tuple[Carried, ...] = (
 DECLARED_FIELDS_ONLY = frozenset({("", "Pod")})
 
 #: A workload's replicas while an autoscaler decides them: what is declared is only where it began.
-_REPLICAS = Carried(("", ""), ("spec", "replicas"), "an autoscaler targets it")
+_REPLICAS = Carried(None, ("spec", "replicas"), "an autoscaler targets it")
 
 _CONFLICT, _SERVER_ERRORS = 409, 500
 
@@ -161,7 +166,7 @@ def with_carried(declared: Body, live: Body, *, scaled: bool = False) -> Body:
     body.setdefault("metadata", {})
     key = ObjectKey.of(declared)
     for row in CARRIED:
-        if row.kind == (key.group, key.kind) and row.applies(declared):
+        if row.kind in (None, (key.group, key.kind)) and row.applies(declared):
             _carry(body, live, row.path)
     if scaled:
         _carry(body, live, _REPLICAS.path, over=True)
