@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from conformance.errors import BadInput, CommandFailed
+from conformance.kube_yaml import NotYaml, mapping, read
 from conformance.manifests import Manifests, secret_values
 from conformance.redact import REDACTOR
 from conformance.refusal import Refusal
@@ -79,9 +80,9 @@ class Rendering:
     seconds: float
 
     @property
-    def of(self) -> str:
-        """Return what was rendered, in words."""
-        return f"{self.chart.name} with values {self.values}"
+    def name(self) -> str:
+        """Return the chart's name."""
+        return metadata_of(self.chart)[0]
 
 
 class Renderer:
@@ -199,14 +200,13 @@ class Renderer:
 
 
 @functools.lru_cache(maxsize=256)
-def version_of(chart: Path) -> str:
-    """Return the version in a chart folder's Chart.yaml, or `unknown` where there is none to read."""
-    from conformance.kube_yaml import NotYaml, mapping, read
-
+def metadata_of(chart: Path) -> tuple[str, str]:
+    """Return name and version in a chart folder's Chart.yaml; the folder's name and `unknown` without one."""
     try:
-        return str(mapping(read((chart / "Chart.yaml").read_text())).get("version") or "unknown")
+        metadata = mapping(read((chart / "Chart.yaml").read_text()))
     except (OSError, NotYaml):
-        return "unknown"
+        metadata = {}
+    return str(metadata.get("name") or chart.name), str(metadata.get("version") or "unknown")
 
 
 def _refusal(stderr: str, words: str) -> Refusal:

@@ -115,7 +115,7 @@ def _in_text_only(plain: Rendering, other: Rendering) -> Finding:
         ((at, pair) for at, pair in enumerate(lines, start=1) if pair[0] != pair[1]), (0, ("", "another length"))
     )
     return Finding(
-        object=f"Chart/{plain.chart.name}",
+        object=f"Chart/{plain.name}",
         expected=_EXPECTED,
         observed=f"line {number} of the rendering is {_short(was)}, and {_short(now)} {other.surroundings.name}",
         why="the objects are equal, but their text is not: whatever hashes or stores the rendering sees a change",
@@ -127,7 +127,7 @@ def _refused(plain: Rendering, other: Rendering) -> Finding:
     refusal = other.refusal or plain.refusal
     refusing = other if other.refusal else plain
     return Finding(
-        object=f"Chart/{plain.chart.name}",
+        object=f"Chart/{plain.name}",
         expected=_EXPECTED,
         observed=f"it does not render {refusing.surroundings.name}: {refusal}",
         why="whether the chart renders at all depends on who renders it",

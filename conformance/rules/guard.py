@@ -35,15 +35,15 @@ def guard(renderings: Iterable[Rendering], namespace: str, declared: Iterable[De
     for rendering in renderings:
         if rendering.refusal is not None:
             raise BadInput(
-                f"{rendering.chart.name}: expected a chart that renders with values {rendering.values}, seen "
+                f"{rendering.name}: expected a chart that renders with values {rendering.values}, seen "
                 f"{rendering.refusal}; mend the template or the values"
             )
         for manifest in rendering.manifests:
             if wrong := next(_wrong(manifest, namespace), None):
-                raise BadInput(f"{manifest.key} ({manifest.source or rendering.chart.name}): {wrong}")
+                raise BadInput(f"{manifest.key} ({manifest.source or rendering.name}): {wrong}")
         for wanted in declared:
             if lacks := _lacks(rendering.manifests, wanted, namespace):
-                raise BadInput(f"{rendering.chart.name} with values {rendering.values}: {lacks}")
+                raise BadInput(f"{rendering.name} with values {rendering.values}: {lacks}")
 
 
 def _wrong(manifest: Manifest, namespace: str) -> Iterator[str]:

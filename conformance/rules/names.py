@@ -68,13 +68,13 @@ def stable_names(pair: Pair) -> Iterator[Finding]:
     """Every long-lived object of one version is in the next as well, under the same kind, name and namespace."""
     theirs = pair.after.manifests
     for old in pair.before.manifests:
-        if old.hooks or old.kind in _SHORT_LIVED:
-            continue
         new = theirs.get(old.key)
+        if old.kind in _SHORT_LIVED or (old.hooks and (new is None or new.hooks)):
+            continue
         if new is None and not (old.kind in _CONTENT and _renamed_with_its_content(old, pair)):
             yield _gone(pair, old)
-        elif new is not None and new.hooks:
-            yield _made_a_hook(pair, old, new)
+        elif new is not None and bool(new.hooks) != bool(old.hooks):
+            yield _hook_or_not(old, pair.before if old.hooks else pair.after, old.hooks or new.hooks)
 
 
 def _gone(pair: Pair, old: Manifest) -> Finding:
@@ -97,14 +97,14 @@ def _and_the_way_back(successor: Manifest | None) -> str:
     return f", and a rollback deletes {successor.kind}/{successor.name}"
 
 
-def _made_a_hook(pair: Pair, old: Manifest, new: Manifest) -> Finding:
+def _hook_or_not(old: Manifest, version: Version, events: tuple[str, ...]) -> Finding:
     return Finding(
         object=str(old.key),
-        expected=f"an object of the release, as in {pair.before.said}",
-        observed=f"a hook ({', '.join(new.hooks)}) in {pair.after.said}",
-        why="hooks are no part of the release: the upgrade deletes the object after the hook made it, and a "
-        f"rollback meets one that it does not own; {WHAT_GOES.get(old.kind, _RELEARN)}",
-        remedy="keep it an object of the release",
+        expected="an object of the release in both versions, or a hook in both",
+        observed=f"a hook ({', '.join(events)}) in {version.said} only",
+        why="hooks are no part of the release: one direction deletes the object after the hook made it, the other "
+        f"meets one that it does not own; {WHAT_GOES.get(old.kind, _RELEARN)}",
+        remedy="keep it an object of the release in every version",
     )
 
 

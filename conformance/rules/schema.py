@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from conformance.checks import CORE, Finding, rule
 from conformance.judge import Verdict
+from conformance.manifests import Manifests
 from conformance.rules.inputs import Judged
 
 _MOST_CAUSES = 5
@@ -27,7 +28,7 @@ def schema_valid(judged: Judged) -> Iterator[Finding]:
     expected = f"an object that the API server of Kubernetes {judged.kubernetes} accepts"
     if rendering.refusal is not None:
         yield Finding(
-            object=f"Chart/{rendering.chart.name}",
+            object=f"Chart/{rendering.name}",
             expected="a rendering",
             observed=str(rendering.refusal),
             why="the chart does not render with values that its contract declares",
@@ -43,8 +44,9 @@ def schema_valid(judged: Judged) -> Iterator[Finding]:
                 why=_why(message),
                 remedy=_remedy(verdict, message),
             )
-    for key in rendering.manifests.repeated():
-        sources = dict.fromkeys(found.source for found in rendering.manifests if found.key == key)
+    released = Manifests(tuple(found for found in rendering.manifests if not found.hooks))
+    for key in released.repeated():
+        sources = dict.fromkeys(found.source for found in released if found.key == key)
         yield Finding(
             object=str(key),
             expected="one object of this kind and name",

@@ -7,7 +7,7 @@ from typing import Any
 
 from conformance.checks import CORE, Finding, rule
 from conformance.kube_yaml import mapping
-from conformance.manifests import WORKLOADS, Manifest, Manifests, difference
+from conformance.manifests import WORKLOADS, Manifest, Manifests
 from conformance.rules.inputs import Pair
 
 #: Kinds whose selector users choose; Jobs and CronJobs get theirs from the API server.
@@ -51,8 +51,9 @@ def _changed(pair: Pair, old: Manifest, new: Manifest, why: str) -> Finding:
 
 
 def _difference(old: Manifest, new: Manifest) -> str:
-    changes = difference(_matched(old), _matched(new))
-    return "changes " + ", ".join(change.path for change in changes) if changes else "is written in another form"
+    was, now = _matched(old), _matched(new)
+    names = [name for name in {**was, **now} if was.get(name) != now.get(name)]
+    return f"changes {', '.join(names)}" if names else "is written in another form"
 
 
 def _lost_pods(pair: Pair, service: Manifest) -> Iterator[Finding]:
