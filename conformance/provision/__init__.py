@@ -1,0 +1,31 @@
+"""Make a machine able to run: pinned tools, container engine, node image, images, registry."""
+
+from __future__ import annotations
+
+from conformance.judge import JudgeBinaries
+from conformance.provision.doctor import Row, doctor
+from conformance.provision.engine import Engine
+from conformance.provision.images import Image, push_stub
+from conformance.provision.kind_config import kind_config
+from conformance.provision.machine import Machine, Tools, provision, tools
+from conformance.provision.node_image import NodeImage
+from conformance.provision.registry import Registry, hosts_toml
+from conformance.provision.removal import remove
+
+__all__ = [
+    "Engine",
+    "Image",
+    "JudgeBinaries",
+    "Machine",
+    "NodeImage",
+    "Registry",
+    "Row",
+    "Tools",
+    "doctor",
+    "hosts_toml",
+    "kind_config",
+    "provision",
+    "push_stub",
+    "remove",
+    "tools",
+]

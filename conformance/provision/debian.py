@@ -1,0 +1,76 @@
+"""Debian's packages: install them on this machine, or make a root file system of them."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from conformance.errors import MachineLacks
+from conformance.provision.pins import pins
+from conformance.provision.progress import step
+from conformance.provision.store import Artefact, Store
+from conformance.run import Runner
+
+#: Seconds: 12 s and 41 s were measured on a fast mirror.
+INSTALL_SECONDS = ROOT_SECONDS = 1800.0
+SOURCES = Path("/etc/apt")
+#: The parts of apt's configuration that say how to reach the mirrors; mmdebstrap reads none of it by itself.
+REACH = ("Acquire::http", "Acquire::https", "Acquire::Retries", "Acquire::ForceIPv4")
+
+
+def install(runner: Runner, packages: Sequence[str]) -> None:
+    """Install packages on this machine. Raises `MachineLacks` where the caller may not, `CommandFailed`."""
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        raise MachineLacks(f"{' '.join(packages)}: needed, and only root on Debian can have it installed here")
+    quiet = {"DEBIAN_FRONTEND": "noninteractive"}
+    patient = ("-o", "DPkg::Lock::Timeout=300", "-y")
+    with step(f"installing {' '.join(packages)} from Debian"):
+        runner.run("apt-get", *patient, "update", timeout=INSTALL_SECONDS, env=quiet)
+        runner.run("apt-get", *patient, "install", "--no-install-recommends", *packages,
+                   timeout=INSTALL_SECONDS, env=quiet)  # fmt: skip
+
+
+def root_artefact(name: str) -> Artefact:
+    """Return the artefact that is a root file system with the packages pinned under `name`."""
+    return Artefact.of(f"root-{name}", {"suite": _suite(), "packages": pins().packages[name]})
+
+
+def root(runner: Runner, store: Store, name: str) -> Path:
+    """Return the tar of a minimal root file system, made from this machine's apt sources where it is missing."""
+    suite, packages = _suite(), pins().packages[name]
+
+    def make(folder: Path) -> None:
+        mirrors = [
+            path
+            for path in (SOURCES / "sources.list", *sorted((SOURCES / "sources.list.d").glob("*")))
+            if path.suffix in (".list", ".sources") and path.is_file() and suite in path.read_text()
+        ]
+        if not mirrors:
+            raise MachineLacks(
+                f"{SOURCES} names no Debian package sources, so no node image can be built; use a machine that "
+                "can pull kindest/node, or name a registry that has it in AGENTS_CONFORMANCE_IMAGE_MIRROR"
+            )
+        if shutil.which("mmdebstrap") is None:
+            install(runner, pins().packages["bootstrap"])
+        reach = [f"--aptopt={line}" for line in _reach(runner)]
+        runner.run("mmdebstrap", "--variant=minbase", f"--include={','.join(packages)}", *reach, suite,
+                   folder / "root.tar", *mirrors, timeout=ROOT_SECONDS, env={"TMPDIR": str(folder)})  # fmt: skip
+
+    what = f"the root file system for {name} from Debian {suite}"
+    return store.make(root_artefact(name), make, what=what) / "root.tar"
+
+
+def _suite() -> str:
+    """Return this Debian's code name; empty elsewhere, where no root file system can be made."""
+    try:
+        return platform.freedesktop_os_release().get("VERSION_CODENAME", "")
+    except OSError:
+        return ""
+
+
+def _reach(runner: Runner) -> list[str]:
+    said = runner.run("apt-config", "dump", *REACH, timeout=60).stdout
+    return [line for line in said.splitlines() if line.count('"') == 2 and '""' not in line]

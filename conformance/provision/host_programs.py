@@ -1,0 +1,89 @@
+"""The programs that run on this machine itself: on PATH, taken out of a pulled image, or built."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from conformance.provision import programs, progress, pull
+from conformance.provision.golang import GoProgram
+from conformance.provision.pins import Kubernetes, UpstreamImage, pins
+from conformance.provision.pull import Puller
+from conformance.provision.store import Artefact, Store
+from conformance.run import Runner
+
+#: The tools built from their modules, and the programs of a Kubernetes release that are in upstream images too:
+#: the image's name in the pin file and the path in it.
+TOOLS = ("kind", "helm3", "helm4", "kustomize")
+IN_IMAGES = {
+    "kube-apiserver": ("kube-apiserver", "/usr/local/bin/kube-apiserver"),
+    "etcd": ("etcd", "/usr/local/bin/etcd"),
+    "kubectl": ("node", "/usr/bin/kubectl"),
+}
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program that is ready to run."""
+
+    path: Path
+    version: str
+
+
+def here(runner: Runner, store: Store, release: Kubernetes) -> Mapping[str, Program]:
+    """Return what is there of the tools and of the release's programs, by name; PATH comes first."""
+    asked = {
+        name: progress.start(functools.partial(_on_path, runner, name, release)) for name in (*TOOLS, "kubectl")
+    }
+    found = {name: future.result() for name, future in asked.items()}
+    for name in (*TOOLS, *IN_IMAGES):
+        found[name] = found.get(name) or _made(store, name, release)
+    return {name: program for name, program in found.items() if program}
+
+
+def take_out(puller: Puller, store: Store, release: Kubernetes, name: str) -> bool:
+    """Take one of the release's programs out of its pulled image; return whether that could be done."""
+    image, path = _image(name, release)
+    reference = puller.pull(image)
+    artefact = _pulled(name, release)
+    if reference is None or artefact is None:
+        return False
+    store.make(artefact, lambda folder: puller.extract(reference, path, folder / name),
+               what=f"{name} {release.version} out of {reference}")  # fmt: skip
+    return True
+
+
+def built_by(name: str, release: Kubernetes) -> GoProgram:
+    """Return the program whose build brings a tool or one of the release's programs."""
+    if name in TOOLS:
+        return programs.tool_program(pins().tools[name])
+    building = "kubernetes-node" if name == "kubectl" else name
+    return next(program for program in programs.kubernetes_programs(release) if program.name == building)
+
+
+def _on_path(runner: Runner, name: str, release: Kubernetes) -> Program | None:
+    found = next(iter(programs.find(runner, name, release)), None)
+    return Program(found.path, found.version) if found and found.suits else None
+
+
+def _made(store: Store, name: str, release: Kubernetes) -> Program | None:
+    program = built_by(name, release)
+    path = programs.tool_path(store, pins().tools[name]) if name in TOOLS else store.path(program.artefact) / name
+    if path.is_file():
+        return Program(path, program.version)
+    pulled = _pulled(name, release) if name in IN_IMAGES else None
+    if pulled and store.has(pulled):
+        return Program(store.path(pulled) / name, program.version)
+    return None
+
+
+def _image(name: str, release: Kubernetes) -> tuple[UpstreamImage, str]:
+    image, path = IN_IMAGES[name]
+    return pins().image(image, release.etcd if image == "etcd" else release.version), path
+
+
+def _pulled(name: str, release: Kubernetes) -> Artefact | None:
+    digest = pull.digest(_image(name, release)[0])
+    return Artefact.of(f"{name}-{release.version}-pulled", {"digest": digest}) if digest else None

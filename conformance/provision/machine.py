@@ -1,0 +1,247 @@
+"""Make this machine able to run: take what is there, pull what can be pulled, build the rest."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from conformance import paths
+from conformance.errors import MachineLacks
+from conformance.judge import JudgeBinaries
+from conformance.provision import engine as engines
+from conformance.provision import golang, host_programs, images, node_image, programs, progress, registry
+from conformance.provision.engine import Engine
+from conformance.provision.golang import GoProgram
+from conformance.provision.host_programs import IN_IMAGES, TOOLS, Program
+from conformance.provision.node_image import NodeImage
+from conformance.provision.pins import Kubernetes, pins
+from conformance.provision.pull import Puller
+from conformance.provision.registry import Registry
+from conformance.provision.store import Store, store
+from conformance.run import Runner
+
+log = logging.getLogger(__name__)
+
+#: The programs that only driving a cluster needs.
+CLUSTER_ONLY = ("kind", "kubectl")
+#: GiB of free disk that a build needs at its peak, and a run.
+BUILD_GIB, RUN_GIB = 15, 5
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What judging without a cluster needs: no container engine."""
+
+    helm3: Path
+    helm4: Path
+    kustomize: Path
+    judge: JudgeBinaries
+    found: Mapping[str, str]
+
+    def helm(self, major: int) -> Path:
+        """Return Helm 3 or Helm 4."""
+        return {3: self.helm3, 4: self.helm4}[major]
+
+    def version(self, name: str) -> str:
+        """Return the version of a program, by its name here, such as `helm3` or `kube-apiserver`."""
+        return self.found[name]
+
+    def versions(self) -> dict[str, str]:
+        """Return the version of each program, by name."""
+        return dict(self.found)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A machine that can run everything, for one Kubernetes version. Plain data, also for other processes."""
+
+    engine: Engine
+    kind: Path
+    kubectl: Path
+    tools: Tools
+    node: NodeImage
+    registry: Registry
+    stub: Path
+
+    @property
+    def helm3(self) -> Path:
+        """Return Helm 3."""
+        return self.tools.helm3
+
+    @property
+    def helm4(self) -> Path:
+        """Return Helm 4."""
+        return self.tools.helm4
+
+    @property
+    def kustomize(self) -> Path:
+        """Return kustomize."""
+        return self.tools.kustomize
+
+    @property
+    def judge(self) -> JudgeBinaries:
+        """Return the judge's programs, of the node image's Kubernetes version."""
+        return self.tools.judge
+
+
+def provision(
+    kube_version: str | None = None, *, install_engine: bool = True, runner: Runner | None = None
+) -> Machine:
+    """Return this machine, made ready for a Kubernetes version first where anything is missing.
+
+    What is on PATH in a suitable version is taken; then images are pulled by digest; then the rest is built from
+    package registries. It can be killed at any point and resumes; of several at once, one works and the others
+    wait. Raises `BadInput` for a version that is not pinned, `MachineLacks` where the machine cannot be made
+    ready, `CommandFailed` where a build fails.
+    """
+    release = pins().release(kube_version or pins().default)
+    runner, place = runner or default_runner(), store()
+    engine = engines.find(runner)
+    if engine is None or (machine := _here(engine, runner, place, release)) is None:
+        with place.lock(), progress.step(f"making this machine ready for Kubernetes {release.version}"):
+            _room(RUN_GIB)
+            engine = engines.ensure(runner, install_engine=install_engine)
+            _fill(runner, place, release, engine)
+            machine = _here(engine, runner, place, release)
+        if machine is None:
+            raise MachineLacks(
+                "what was made is gone again: something else removes images or the cache; run again"
+            )
+    else:
+        engines.check(engine)
+    return machine
+
+
+def tools(kube_version: str | None = None, *, runner: Runner | None = None) -> Tools:
+    """Return what judging without a cluster needs, made ready first; no container engine is installed or started.
+
+    Raises as `provision` does.
+    """
+    release = pins().release(kube_version or pins().default)
+    runner, place = runner or default_runner(), store()
+    found = _tools(host_programs.here(runner, place, release))
+    if found is None:
+        with place.lock(), progress.step(f"making the judge of Kubernetes {release.version} and Helm ready"):
+            _fill(runner, place, release, engines.find(runner), cluster=False)
+        found = _tools(host_programs.here(runner, place, release))
+        if found is None:
+            raise MachineLacks("what was made is gone again: something else removes the cache; run again")
+    return found
+
+
+def default_runner() -> Runner:
+    """Return a runner with an empty home of the suite's own."""
+    return Runner(paths.cache() / "home")
+
+
+def _tools(found: Mapping[str, Program]) -> Tools | None:
+    if not {"helm3", "helm4", "kustomize", "kube-apiserver", "etcd"} <= found.keys():
+        return None
+    path = {name: program.path for name, program in found.items()}
+    judge = JudgeBinaries(path["etcd"], path["kube-apiserver"])
+    versions = {name: program.version for name, program in found.items()}
+    return Tools(path["helm3"], path["helm4"], path["kustomize"], judge, versions)
+
+
+def _here(engine: Engine, runner: Runner, place: Store, release: Kubernetes) -> Machine | None:
+    """Return the machine if nothing is missing."""
+    asked = (
+        progress.start(functools.partial(node_image.here, engine, release)),
+        progress.start(functools.partial(registry.here, engine)),
+    )
+    found = host_programs.here(runner, place, release)
+    known, node, running = _tools(found), asked[0].result(), asked[1].result()
+    stub = images.stub_path(place)
+    if not (known and node and running and stub.is_file() and found.keys() >= set(CLUSTER_ONLY)):
+        return None
+    return Machine(engine, found["kind"].path, found["kubectl"].path, known, node, running, stub)
+
+
+def _fill(
+    runner: Runner, place: Store, release: Kubernetes, engine: Engine | None, *, cluster: bool = True
+) -> None:
+    """Bring what is missing: everything or, without a cluster, only the programs of `Tools`."""
+    runner.home.mkdir(parents=True, exist_ok=True)
+    puller = Puller(engine) if engine else None
+    found = host_programs.here(runner, place, release)
+    missing = [
+        name for name in (*IN_IMAGES, *TOOLS) if name not in found and (cluster or name not in CLUSTER_ONLY)
+    ]
+    if puller:
+        missing = [
+            name for name in missing
+            if name not in IN_IMAGES or not host_programs.take_out(puller, place, release, name)
+        ]  # fmt: skip
+    building = [host_programs.built_by(name, release) for name in missing]
+    node = False
+    if puller and cluster:
+        if not registry.image_here(puller.engine) and not puller.pull(pins().image("registry")):
+            building.insert(0, programs.registry_program())
+        node = not _has_node(puller, place, release)
+        if node:
+            building[:0] = programs.kubernetes_programs(release)
+    building = [program for program in dict.fromkeys(building) if not place.has(program.artefact)]
+    stub = cluster and not images.stub_path(place).is_file()
+    if building or node or stub:
+        _build(runner, place, release, building, engine if node else None, stub=stub)
+    if engine and cluster:
+        image = registry.image_here(engine)
+        if image is None:
+            registry.load(engine, place)
+        registry.ensure(engine, image or registry.tag())
+
+
+def _has_node(puller: Puller, place: Store, release: Kubernetes) -> bool:
+    """Return whether the engine has the node image, loaded from the cache or pulled where that can be done."""
+    return bool(
+        node_image.here(puller.engine, release)
+        or node_image.load(puller.engine, place, release)
+        or puller.pull(pins().image("node", release.version))
+    )
+
+
+def _build(
+    runner: Runner,
+    place: Store,
+    release: Kubernetes,
+    building: Sequence[GoProgram],
+    engine: Engine | None,
+    *,
+    stub: bool,
+) -> None:
+    """Build programs one after the other, and beside them a node image for `engine`, if given."""
+    _room(BUILD_GIB if building else RUN_GIB)
+    go = golang.ready(runner, place)
+    work = [functools.partial(programs.build, go, place, program) for program in building]
+    futures = progress.in_turn(*work, *([functools.partial(images.build_stub, go, place)] if stub else []))
+    built = dict(zip(building, futures, strict=False))
+
+    def node(engine: Engine) -> Path:
+        roots = node_image.roots(runner, place)
+        for program in programs.kubernetes_programs(release):
+            if program in built:
+                built[program].result()
+        return node_image.build(engine, go, place, release, roots)
+
+    if engine:
+        futures.append(progress.start(functools.partial(node, engine)))
+    progress.wait(*futures)
+    go.forget()
+
+
+def _room(gib: int) -> None:
+    """Raise `MachineLacks` before anything is begun that the disk has no room for."""
+    free = shutil.disk_usage(free_at(paths.cache())).free / 2**30
+    if free < gib:
+        raise MachineLacks(
+            f"{paths.cache()}: {free:.1f} GiB free, {gib} GiB needed; make room, or set XDG_CACHE_HOME elsewhere"
+        )
+
+
+def free_at(folder: Path) -> Path:
+    """Return a folder that exists, on the disk where `folder` is or will be."""
+    return next(place for place in (folder, *folder.parents) if place.exists())

@@ -1,0 +1,193 @@
+"""The local registry: one container, shared by all runs, that nodes pull workload images from by digest."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tenacity
+import urllib3
+
+from conformance import paths
+from conformance.errors import MachineLacks
+from conformance.provision.engine import Engine
+from conformance.provision.node_image import LABEL, NAMESPACE
+from conformance.provision.oci import Entry, ImageFile, write_archive, write_layer
+from conformance.provision.pins import pins
+from conformance.provision.programs import registry_program
+from conformance.provision.progress import step
+from conformance.provision.pull import known
+from conformance.provision.store import Store, remove_tree
+
+log = logging.getLogger(__name__)
+
+NAME = "agents-conformance-registry"
+#: The network that kind's nodes are on; kind makes it with this IPv6 range, derived from its name.
+NETWORK, RANGE = "kind", "fc00:f853:ccd:e793::/64"
+PORT = 5000
+#: Seconds in which a started registry answers; it takes well under one.
+START_SECONDS = 30
+
+CONFIG = """\
+version: 0.1
+log: {level: warn, accesslog: {disabled: true}}
+storage: {filesystem: {rootdirectory: /var/lib/registry}}
+http: {addr: ":5000"}
+"""
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The running registry: `push` is its `host:port` on this machine, `pull` its `name:port` in a cluster.
+
+    `hosts` is the folder that tells a node's containerd how to reach it.
+    """
+
+    push: str
+    pull: str
+    hosts: Path
+
+
+def hosts_toml() -> str:
+    """Return what a node's containerd has to know about the registry: that it speaks plain HTTP."""
+    address = f"http://{NAME}:{PORT}"
+    return f'server = "{address}"\n\n[host."{address}"]\n  capabilities = ["pull", "resolve"]\n'
+
+
+def here(engine: Engine) -> Registry | None:
+    """Return the registry if it runs and answers."""
+    container = engine.inspect("container", NAME)
+    if not container or not container["State"]["Running"]:
+        return None
+    registry = _registry(container)
+    return registry if _answers(registry) and (_hosts() / f"{NAME}:{PORT}/hosts.toml").is_file() else None
+
+
+def ensure(engine: Engine, image: str) -> Registry:
+    """Return the registry, made or started first where need be; several runs share it.
+
+    Raises `MachineLacks` when it does not answer.
+    """
+    if registry := here(engine):
+        return registry
+    hosts = _hosts() / f"{NAME}:{PORT}"
+    hosts.mkdir(parents=True, exist_ok=True)
+    (hosts / "hosts.toml").write_text(hosts_toml())
+    with step("starting the local registry"):
+        container = engine.inspect("container", NAME)
+        if container and (container["Config"].get("Labels") or {}).get(LABEL) != "registry":
+            raise MachineLacks(
+                f"a container named {NAME} exists that this suite did not make; rename or remove it"
+            )
+        if container and engine.run("start", NAME, check=False).status == 0:
+            container = engine.inspect("container", NAME)
+        else:  # none, or its port is taken by now: what it stores is not in the container
+            engine.run("rm", "--force", NAME, check=False)
+            container = _create(engine, image)
+        retrying = tenacity.Retrying(
+            stop=tenacity.stop_after_delay(START_SECONDS),
+            wait=tenacity.wait_fixed(0.05),
+            retry=tenacity.retry_if_result(lambda found: found is None),
+            retry_error_callback=lambda _: None,
+        )
+        registry = retrying(here, engine)
+    if registry is None:
+        said = " ".join(engine.run("logs", "--tail", "5", NAME, check=False).stderr.split())
+        raise MachineLacks(f"the local registry did not answer in {START_SECONDS} s; it said: {said}")
+    return registry
+
+
+def image_here(engine: Engine) -> str | None:
+    """Return the reference of the registry's image in the engine, pulled or built."""
+    for reference in (known(pins().image("registry")), tag()):
+        if reference and engine.inspect("image", reference):
+            return reference
+    return None
+
+
+def load(engine: Engine, store: Store) -> None:
+    """Load the registry's image, made of its program, into the engine."""
+    program = store.path(registry_program().artefact) / "registry"
+    config = "/etc/distribution/config.yml"
+    with tempfile.TemporaryDirectory() as folder:
+        entries = [Entry("/usr/bin/registry", program), Entry(config, CONFIG.encode(), mode=0o644)]
+        layer = write_layer(Path(folder, "layer.tar"), entries)
+        image = ImageFile((layer,), entrypoint=("/usr/bin/registry",), command=("serve", config))
+        write_archive(Path(folder, "image.tar"), {tag(): image})
+        engine.run("load", "--quiet", "--input", Path(folder, "image.tar"))
+
+
+def tag() -> str:
+    """Return the reference, in the engine, of the registry image that we build."""
+    artefact = registry_program().artefact
+    return f"{NAMESPACE}/registry:{pins().versions['registry']}-{artefact.key}"
+
+
+def remove(engine: Engine) -> list[str]:
+    """Remove the registry with all it stores, and return what was removed."""
+    container = engine.inspect("container", NAME)
+    if not container or (container["Config"].get("Labels") or {}).get(LABEL) != "registry":
+        return []
+    engine.run("rm", "--force", "--volumes", NAME)
+    remove_tree(_folder())
+    return [f"container {NAME}"]
+
+
+def ensure_network(engine: Engine) -> None:
+    """Make the network that kind's nodes are on, the way kind does, where it is missing."""
+    if engine.inspect("network", NETWORK):
+        return
+    words = (
+        "network",
+        "create",
+        "--driver=bridge",
+        "--opt",
+        "com.docker.network.bridge.enable_ip_masquerade=true",
+    )
+    if engine.run(*words, "--ipv6", "--subnet", RANGE, NETWORK, check=False).status:
+        engine.run(*words, NETWORK)  # as kind does where the machine has no IPv6
+
+
+def _create(engine: Engine, image: str) -> dict[str, Any] | None:
+    storage = _folder() / "storage"
+    storage.mkdir(parents=True, exist_ok=True)
+    ensure_network(engine)
+    # What a rootless engine calls root is the caller already.
+    user = [] if engine.rootless else ["--user", f"{os.getuid()}:{os.getgid()}"]
+    engine.run(
+        "run", "--detach", "--name", NAME, "--label", f"{LABEL}=registry", "--network", NETWORK, *user,
+        "--publish", f"127.0.0.1:{_free_port()}:{PORT}", "--volume", f"{storage}:/var/lib/registry",
+        "--env", "OTEL_TRACES_EXPORTER=none", image,
+    )  # fmt: skip
+    return engine.inspect("container", NAME)
+
+
+def _registry(container: dict[str, Any]) -> Registry:
+    port = container["HostConfig"]["PortBindings"][f"{PORT}/tcp"][0]["HostPort"]
+    return Registry(f"127.0.0.1:{port}", f"{NAME}:{PORT}", _hosts())
+
+
+def _answers(registry: Registry) -> bool:
+    try:
+        return urllib3.request("GET", f"http://{registry.push}/v2/", retries=False, timeout=5.0).status == 200
+    except urllib3.exceptions.HTTPError:
+        return False
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _folder() -> Path:
+    return paths.cache() / "registry"
+
+
+def _hosts() -> Path:
+    return _folder() / "hosts"

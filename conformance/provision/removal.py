@@ -1,0 +1,42 @@
+"""Remove all that provisioning made and that runs share; a run that comes later makes it anew."""
+
+from __future__ import annotations
+
+import logging
+
+from conformance import paths
+from conformance.provision import engine as engines
+from conformance.provision import registry
+from conformance.provision.engine import Engine
+from conformance.provision.machine import default_runner
+from conformance.provision.node_image import LABEL, NAMESPACE
+from conformance.provision.store import remove_tree, store
+
+log = logging.getLogger(__name__)
+
+
+def remove() -> list[str]:
+    """Remove the registry, our images, the engine if we started it, and the cache; return what was removed.
+
+    An engine that we did not start stays, with all in it that is not ours; so do packages that were installed,
+    and the record of image digests, which is what later pulls are checked against.
+    """
+    removed = []
+    with store().lock():
+        engine = engines.find(default_runner())
+        if engine:
+            removed += registry.remove(engine)
+            removed += _images(engine)
+        removed += engines.stop()
+    if paths.cache().is_dir():
+        remove_tree(paths.cache())
+        removed.append(f"cache {paths.cache()}")
+    return removed
+
+
+def _images(engine: Engine) -> list[str]:
+    left = engine.run("ps", "--all", "--quiet", "--filter", f"label={LABEL}=build").stdout.split()
+    if left:
+        engine.run("rm", "--force", "--volumes", *left, check=False)
+    listed = engine.run("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", f"{NAMESPACE}/*").stdout.split()
+    return [f"image {image}" for image in listed if engine.run("image", "rm", image, check=False).status == 0]
