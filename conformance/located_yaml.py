@@ -172,7 +172,7 @@ def _key(node: yaml.Node, found: Mapping[str, Any], place: Place, *, strict: boo
         if not isinstance(_scalar(node, strict=True), str):
             raise Unreadable(line, f"{dotted((*place, key))}: expected text as a key, seen {key}; quote it")
         if key == "<<":
-            raise Unreadable(line, f"{dotted((*place, key))}: merge keys are not read; write the keys out")
+            raise Unreadable(line, f"{dotted((*place, key))}: expected keys, seen a merge key; write them out")
         if key in found:
             raise Unreadable(line, f"{dotted((*place, key))}: expected each key once, seen it twice; drop one")
     return key

@@ -5,7 +5,7 @@ from __future__ import annotations
 from conformance.contract.allowances import Accepted, AllowedWarning, Kept
 from conformance.contract.images import ImageLike, image_values
 from conformance.contract.load import builtin, load
-from conformance.contract.model import Contract, json_schema
+from conformance.contract.model import Contract
 from conformance.contract.needs import Lack
 from conformance.contract.parts import (
     ConfigMap,
@@ -19,6 +19,7 @@ from conformance.contract.parts import (
     Workload,
 )
 from conformance.contract.rendered import require_rendered
+from conformance.contract.schema import json_schema
 
 __all__ = [
     "Accepted",

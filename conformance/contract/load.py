@@ -58,7 +58,8 @@ def _first(file: Path, located: Located, wrong: Iterator[Contradiction]) -> None
     if found:
         place, sentence = found[0]
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        raise BadInput(one_line(f"{file}:{located.line(place)}: {dotted(place)}: {sentence}{more}"))
+        todo = "" if ";" in sentence else "; correct it"
+        raise BadInput(one_line(f"{file}:{located.line(place)}: {dotted(place)}: {sentence}{todo}{more}"))
 
 
 def one_line(message: str) -> str:
@@ -150,8 +151,11 @@ _FORMS = {
 def _shapes(errors: list[ErrorDetails], located: Located) -> Iterator[Contradiction]:
     """Yield one contradiction a place: the members of a union each report their own."""
     grouped: dict[Place, list[ErrorDetails]] = {}
-    for error in errors:
+    # A misspelt key is unknown, and the right one missing: the first says more.
+    for error in [error for error in errors if error["type"] == "extra_forbidden"] or errors:
         place: Place = tuple(error["loc"])
+        if error["type"] == "too_short" and located.at(place):
+            continue  # said of a list as well as of the entry that is wrong
         grouped.setdefault(place if error["type"] == "missing" else located.known(place), []).append(error)
     for place, about in grouped.items():
         yield place, _sentence(place, about, located)
@@ -165,17 +169,19 @@ def _sentence(place: Place, errors: list[ErrorDetails], located: Located) -> str
     if kind == "extra_forbidden":
         known = _fields(place[:-1])
         hint = nearest(str(place[-1]), known)
-        return f"expected one of the keys {', '.join(known)}, seen an unknown key{hint}; rename or drop it"
+        wanted = "a key that there is" if hint else f"one of the keys {', '.join(known)}"
+        return f"expected {wanted}, seen an unknown one{hint}; rename or drop it"
     seen = _seen(located.at(place), hidden=_about_secrets(place))
-    expected = " or ".join(dict.fromkeys(map(_expected, errors)))
-    quote = "; quote it" if "text" in expected and isinstance(located.at(place), int | float) else "; correct it"
-    return f"expected {expected}, seen {seen}{quote}"
+    # Of a union's members the one of the right type says best what is wrong.
+    fitting = [error for error in errors if not error["type"].endswith("_type")] or errors
+    expected = " or ".join(dict.fromkeys(map(_expected, fitting)))
+    return f"expected {expected}, seen {seen}; {'quote' if expected == 'text' else 'correct'} it"
 
 
 def _expected(error: ErrorDetails) -> str:
     kind, context = error["type"], error.get("ctx", {})
     if kind == "literal_error":
-        return str(context["expected"])
+        return str(context["expected"]).replace("True", "true")
     if kind == "string_pattern_mismatch":
         return _FORMS.get(context["pattern"], f"text of the form {context['pattern']}")
     if kind == "string_too_long":
@@ -183,7 +189,7 @@ def _expected(error: ErrorDetails) -> str:
     if kind == "too_short":
         return "at least one entry"
     if kind in ("greater_than_equal", "less_than_equal"):
-        return f"{'at least' if kind[0] == 'g' else 'at most'} {context[{'g': 'ge', 'l': 'le'}[kind[0]]]}"
+        return f"{'at least' if kind[0] == 'g' else 'at most'} {context[f'{kind[0]}e']:g}"
     return _EXPECTED.get(kind, error["msg"])
 
 

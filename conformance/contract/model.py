@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, PrivateAttr
 
@@ -169,13 +169,3 @@ class Contract(Part):
     def keeps(self, object_: str) -> Kept | None:
         """Return the entry that lets an object stay, if there is one."""
         return next((entry for entry in self.kept if entry.covers(object_)), None)
-
-
-def json_schema() -> dict[str, Any]:
-    """Return the JSON Schema of a contract, for editors and other tools."""
-    schema = Contract.model_json_schema(by_alias=True)
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **schema,
-        "title": "agents-conformance contract",
-    }

@@ -133,6 +133,11 @@ class Service(Part):
     failure_budget: Annotated[int, Field(ge=0)] = 0
     """How many calls may fail during one upgrade or rollback."""
 
+    @property
+    def target(self) -> str:
+        """Return what tells it from the other declared Services and ports: `name:port`."""
+        return f"{self.name}:{self.port}"
+
 
 class StubHttp(Part):
     """A port on which the stub answers HTTP."""
