@@ -84,8 +84,12 @@ class Runner:
         cwd: Path | None = None,
         stdin: str | bytes | None = None,
         check: bool = True,
+        hide_output: bool = False,
     ) -> Result:
         """Run a command to its end, at most `timeout` seconds.
+
+        `hide_output` records only the length of what it wrote to its standard output, for output that may hold
+        values nobody has told the redactor of.
 
         Raises `CommandFailed` with the command's own last words when it fails and `check` is set, or when
         it outlives its deadline (its whole process group is then killed); `MachineLacks` when it does not exist.
@@ -108,7 +112,7 @@ class Runner:
                 raise
         result = Result(words, own, process.returncode, out.decode(errors="replace"),
                         err.decode(errors="replace"), time.monotonic() - started)  # fmt: skip
-        self._write(result)
+        self._write(result, hide_output=hide_output)
         if late:
             raise CommandFailed(f"{_short(words)} did not end within {timeout:.0f} s: {last_words(result)}")
         if check and result.status:
@@ -154,16 +158,17 @@ class Runner:
             preexec_fn=_end_with_parent,
         )
 
-    def _write(self, result: Result) -> None:
+    def _write(self, result: Result, *, hide_output: bool) -> None:
         if self.record is None:
             return
         scrub = REDACTOR.scrub
+        shown = f"<{len(result.stdout)} characters>" if hide_output else scrub(result.stdout)[-20_000:]
         entry = {
             "command": [scrub(word) for word in result.argv],
             "environment": {name: scrub(value) for name, value in result.environment.items()},
             "status": result.status,
             "seconds": round(result.seconds, 3),
-            "stdout": scrub(result.stdout)[-20_000:],
+            "stdout": shown,
             "stderr": scrub(result.stderr)[-20_000:],
         }
         with self._writing, self.record.open("a") as sink:
