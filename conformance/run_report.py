@@ -94,7 +94,8 @@ class RunReport:
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
         """Capture what an interrupt left, sweep, and write the report."""
-        self.preparation.finish(interrupted=self.interrupted)
+        if self.interrupted:
+            self.preparation.capture_interrupted()
         files.write(
             self.preparation.report_dir, self.preparation.context(), self.results, interrupted=self.interrupted
         )

@@ -42,8 +42,8 @@ def run(options: Options, *, workers: int | None, expression: str | None, mark: 
 
 def rules(options: Options, *, as_json: bool) -> int:
     """Judge a chart by the rules alone; return the exit status of the command line."""
-    with rules_alone(options) as (judging, context):
-        results = judging.results()
+    with rules_alone(options) as (judging, subject, context):
+        results = [_judged(judging, subject, id_) for id_ in rules_by_id()]
     if as_json:
         sys.stdout.write(json.dumps(files.as_json(context, results), indent=2) + "\n")
     else:

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from conformance.chart import Chart
-from conformance.contract import Contract
+from conformance.contract import Contract, ImageLike, Service, image_values
+from conformance.contract.images import merge
+from conformance.manifests import Manifests, ObjectKey
+from conformance.observe.calls import Target
+
+#: The two sides of a judgement, as errors and the stub's tags name them.
+CANDIDATE, BASELINE = "candidate", "baseline"
+
+
+@dataclass(frozen=True)
+class PlaceholderImage:
+    """Stands for the stub's image where nothing is run: a reference of the right form that nobody pulls."""
+
+    repository: str = "registry.invalid/stub"
+    tag: str = CANDIDATE
+    digest: str = f"sha256:{'0' * 64}"
 
 
 @dataclass(frozen=True)
 class Subject:
     """The charts under judgement and everything they are rendered and installed with.
 
-    `values` are the contract's files and the caller's, in the order Helm merges them.
+    `values` are the contract's files and the caller's, in the order Helm merges them. `images` holds the stub's
+    image for each side, and nothing where the charts run their own; `targets` the declared Services' addresses.
     """
 
     contract: Contract
@@ -22,3 +40,40 @@ class Subject:
     values: tuple[Path, ...]
     kube_version: str
     helm: int
+    images: Mapping[str, ImageLike] = field(default_factory=dict)
+    targets: tuple[Target, ...] = ()
+
+    @property
+    def helm_program(self) -> str:
+        """Return the name of the Helm that drives the release, among the machine's tools."""
+        return f"helm{self.helm}"
+
+    def chart(self, side: str) -> Chart:
+        """Return the chart of a side; there is a baseline when anything asks for it."""
+        chart = self.candidate if side == CANDIDATE else self.baseline
+        if chart is None:
+            raise ValueError("the run has no baseline")
+        return chart
+
+    def image_values(self, side: str) -> dict[str, Any]:
+        """Return the values that make a side's workloads run its stub image; none where there is no stub."""
+        values: dict[str, Any] = {}
+        if image := self.images.get(side):
+            for _, paths in self.contract.image_paths():
+                merge(values, image_values(paths, image))
+        return values
+
+
+def targets(contract: Contract, rendered: Manifests) -> tuple[Target, ...]:
+    """Return the addresses of the declared Services inside the cluster, named ports by their number."""
+    return tuple(_target(service, contract.release.namespace, rendered) for service in contract.services)
+
+
+def _target(service: Service, namespace: str, rendered: Manifests) -> Target:
+    found = rendered.get(ObjectKey("", "Service", namespace, service.name))
+    ports = found.body["spec"]["ports"] if found else []
+    port = next((port["port"] for port in ports if service.port in (port["port"], port.get("name"))), service.port)
+    address = f"{service.name}.{namespace}.svc:{port}"
+    if service.probe.http is None:
+        return Target(service.target, tcp=address)
+    return Target(service.target, url=f"http://{address}{service.probe.http}")

@@ -19,10 +19,12 @@ def test_becomes_ready(installed: Installed) -> Iterator[Finding]:
     yield from judging.not_ready(stage)
     yield from judging.other_images(installed.contract, stage)
     yield from judging.missing_environment(installed.contract, stage)
-    yield from judging.silent_services(stage)
+    yield from judging.silent_services(stage, installed.unanswered())
 
 
 @scenario("install/no-warnings", level=CORE, seed="000 Rollout + validation: logs of both Deployments")
 def test_no_warnings(installed: Installed) -> Iterator[Finding]:
     """No restart, no forbidden call and no warning event from creation to a minute after ready."""
-    yield from judging.warnings(installed.contract, installed.settled())
+    stage = installed.settled()
+    yield from judging.warnings(installed.contract, stage)
+    yield from judging.forbidden(stage)

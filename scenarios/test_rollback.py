@@ -22,7 +22,7 @@ def test_helm_restores_live_state(lifecycle: Lifecycle) -> Iterator[Finding]:
     """Rolling back restores every object the earlier revision declared, as the API server defaults it."""
     rollback = lifecycle.rolled_back()
     yield from judging.not_ready(rollback)
-    yield from judging.not_restored(lifecycle.installed(), rollback)
+    yield from judging.not_restored(lifecycle.installed(), rollback, lifecycle.deviations())
     yield from judging.other_images(lifecycle.contract, rollback)
 
 
@@ -34,7 +34,7 @@ def test_helm_restores_live_state(lifecycle: Lifecycle) -> Iterator[Finding]:
 )
 def test_leaves_no_orphans(lifecycle: Lifecycle) -> Iterator[Finding]:
     """After the rollback nothing is left that the earlier revision does not declare."""
-    yield from judging.left_over(lifecycle.installed(), lifecycle.rolled_back())
+    yield from judging.left_over(lifecycle.installed(), lifecycle.rolled_back(), lifecycle.deviations())
 
 
 @scenario(

@@ -23,4 +23,4 @@ def test_in_place(lifecycle: Lifecycle) -> Iterator[Finding]:
     upgrade = lifecycle.upgraded()
     yield from judging.not_ready(upgrade)
     yield from judging.replaced(lifecycle.installed(), upgrade)
-    yield from judging.failed_calls(lifecycle.contract, upgrade)
+    yield from judging.failed_calls(lifecycle.contract, upgrade, lifecycle.calls(upgrade))

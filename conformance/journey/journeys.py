@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
 from conformance.contract import Contract
 from conformance.errors import Incomplete
+from conformance.journey import judging
 from conformance.journey.setting import Setting
 from conformance.journey.stage import Stage
+from conformance.observe.calls import Calls
+from conformance.observe.live_state import Deviation
+from conformance.subject import BASELINE, CANDIDATE
 
 
 class Journey:
@@ -18,6 +22,7 @@ class Journey:
     def __init__(self, setting: Setting) -> None:
         self._setting = setting
         self._stages: dict[str, Stage | Exception] = {}
+        self._deviations: Sequence[Deviation] | None = None
 
     @property
     def contract(self) -> Contract:
@@ -54,15 +59,24 @@ class Installed(Journey):
     """The candidate, installed on a pristine cluster."""
 
     def ready(self) -> Stage:
-        """Return the install, up to its workloads being ready and each Service called."""
-        return self._once("ready", lambda: self._setting.install(self._setting.candidate, call_services=True))
+        """Return the install, up to its workloads being ready or the failure to."""
+        return self._once("ready", lambda: self._setting.install(CANDIDATE))
+
+    def unanswered(self) -> str | None:
+        """Return which declared Services do not answer once the workloads are ready, None when all do."""
+        return self._setting.unanswered() if self.ready().failure is None else None
 
     def settled(self) -> Stage:
         """Return the install as seen until a minute after ready, or until the first warning.
 
         Raises `Incomplete` when the chart never became ready: there is no minute to watch then.
         """
-        return self._once("settled", lambda: self._setting.watch_settle(_needed(self.ready())))
+        return self._once("settled", self._settle)
+
+    def _settle(self) -> Stage:
+        stage = _needed(self.ready())
+        self._setting.settle(stage, lambda seen: next(judging.warnings(self.contract, seen), None))
+        return stage
 
 
 class Lifecycle(Journey):
@@ -70,24 +84,37 @@ class Lifecycle(Journey):
 
     def installed(self) -> Stage:
         """Return the baseline's install. Raises `Incomplete` when it did not become ready."""
-        return _needed(self._once("installed", lambda: self._setting.install(self._setting.baseline)))
+        return _needed(self._once("installed", lambda: self._setting.install(BASELINE)))
 
     def upgraded(self) -> Stage:
-        """Return the upgrade to the candidate, with every declared Service called throughout."""
+        """Return the upgrade to the candidate, with the examples of both versions there."""
         return self._once("upgraded", self._upgrade)
 
     def rolled_back(self) -> Stage:
         """Return the rollback to the baseline's revision. Raises `Incomplete` when the upgrade failed."""
         return self._once("rolled back", self._roll_back)
 
+    def deviations(self) -> Sequence[Deviation]:
+        """Return where the state after the rollback deviates from what the baseline's revision declares."""
+        self.rolled_back()
+        if self._deviations is None:
+            self._deviations = self._setting.deviations(self.rolled_back(), self.installed().declared)
+        return self._deviations
+
+    def calls(self, stage: Stage) -> tuple[Calls, ...]:
+        """Return the calls made to the declared Services during a stage. Raises `Incomplete` for lost ones."""
+        return self._setting.calls(stage)
+
     def _upgrade(self) -> Stage:
         self.installed()
-        self._setting.apply_examples(self._setting.baseline)
-        stage = self._setting.upgrade(self._setting.candidate)
+        self._setting.apply_examples(BASELINE)
+        if silent := self._setting.unanswered():
+            raise Incomplete(f"before the upgrade began a declared Service did not answer: {silent}")
+        stage = self._setting.upgrade(CANDIDATE)
         if stage.failure is None:
-            self._setting.apply_examples(self._setting.candidate)
+            self._setting.apply_examples(CANDIDATE)
         return stage
 
     def _roll_back(self) -> Stage:
         _needed(self.upgraded())
-        return self._setting.rollback(self.installed())
+        return self._setting.rollback(BASELINE, self.installed())

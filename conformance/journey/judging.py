@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from conformance.checks import Finding
 from conformance.contract import Contract
 from conformance.errors import Incomplete
 from conformance.journey.stage import Stage
 from conformance.manifests import Manifest, ObjectKey
+from conformance.observe.calls import Calls
+from conformance.observe.live_state import Deviation
 from conformance.observe.rollout import running_images
 from conformance.rules import LONG_LIVED
 
@@ -86,26 +88,25 @@ def _environment(stage: Stage, workload: Manifest, container: str) -> Iterator[s
                     yield from (source.get("prefix", "") + name for name in (body or {}).get("data") or ())
 
 
-def silent_services(stage: Stage) -> Iterator[Finding]:
-    """Yield each declared Service that did not answer a call from inside the cluster."""
-    for calls in stage.calls:
-        if calls.failures or not calls.made:
-            yield Finding(
-                object=f"Service/{calls.target}",
-                expected="every call from inside the cluster answered once the workloads are ready",
-                observed=f"{calls.failures} of {calls.made} calls failed, the last with: {calls.last_error}",
-                why="the Service does not lead to a process that answers",
-                remedy="compare the Service's selector and target port with the pod template, and the probe's path",
-            )
+def silent_services(stage: Stage, unanswered: str | None) -> Iterator[Finding]:
+    """Yield the declared Services that did not answer a call from inside the cluster, with their last words."""
+    if unanswered is not None:
+        yield Finding(
+            object=f"Release/{stage.chart.name}",
+            expected="every declared Service answers from inside the cluster once the workloads are ready",
+            observed=unanswered,
+            why="a Service does not lead to a process that answers",
+            remedy="compare the Service's selector and target port with the pod template, and the probe's path",
+        )
 
 
-def failed_calls(contract: Contract, stage: Stage) -> Iterator[Finding]:
+def failed_calls(contract: Contract, stage: Stage, made: Iterable[Calls]) -> Iterator[Finding]:
     """Yield each declared Service with more failed calls during the operation than the contract allows.
 
     Raises `Incomplete` when fewer calls were made than promised: a gap nobody called into proves nothing.
     """
     budgets = {service.target: service.failure_budget for service in contract.services}
-    for calls in stage.calls:
+    for calls in made:
         if calls.failures > budgets[calls.target]:
             yield Finding(
                 object=f"Service/{calls.target}",
@@ -150,18 +151,18 @@ def _replaced(key: ObjectKey, stage: Stage, expected: str, observed: str, verb: 
     )
 
 
-def not_restored(before: Stage, after: Stage) -> Iterator[Finding]:
+def not_restored(before: Stage, after: Stage, deviations: Iterable[Deviation]) -> Iterator[Finding]:
     """Yield each object that a rollback did not bring to what the earlier revision declares.
 
     Law 4: live objects are held against the revision's manifest as the API server defaults it; hooks, which no
     manifest holds, against their live state after the earlier revision.
     """
-    for deviation in after.deviations:
+    for deviation in deviations:
         if not deviation.left_over:
             yield Finding(
                 object=str(deviation.key),
                 expected=f"as revision {before.revision} declares it",
-                observed="it is missing" if deviation.missing else "\n".join(map(str, deviation.changes)),
+                observed=str(deviation),
                 why="the rollback did not restore it",
                 remedy="let Helm own every field and every object that a version changes, with no hook or kept "
                 "object writing to what the earlier version declares",
@@ -178,9 +179,9 @@ def not_restored(before: Stage, after: Stage) -> Iterator[Finding]:
             )
 
 
-def left_over(before: Stage, after: Stage) -> Iterator[Finding]:
+def left_over(before: Stage, after: Stage, deviations: Iterable[Deviation]) -> Iterator[Finding]:
     """Yield each object that lives after a rollback, though the earlier revision neither declared nor had it."""
-    for deviation in after.deviations:
+    for deviation in deviations:
         if not deviation.left_over or deviation.key in before.live:
             continue
         body = after.live.get(deviation.key)
@@ -233,7 +234,7 @@ def lost_custom_resources(contract: Contract, before: Stage, after: Stage) -> It
 
 
 def warnings(contract: Contract, stage: Stage) -> Iterator[Finding]:
-    """Yield each restart, forbidden call and warning event that the contract does not name as allowed."""
+    """Yield each restart, and each warning event that the contract does not name as allowed."""
     for restart in stage.seen.restarts():
         yield Finding(
             object=f"Pod/{restart.pod}",
@@ -251,6 +252,10 @@ def warnings(contract: Contract, stage: Stage) -> Iterator[Finding]:
                 why="the cluster warns of the chart's objects",
                 remedy="mend what the event names, or allow it in the contract's warnings with a reason",
             )
+
+
+def forbidden(stage: Stage) -> Iterator[Finding]:
+    """Yield each log line of the release that tells of a call refused for want of a right."""
     for line in stage.seen.forbidden():
         yield Finding(
             object=f"Pod/{line.pod}",

@@ -5,33 +5,45 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from conformance.chart import Chart
+from conformance.helm import Deployed
 from conformance.manifests import Manifests
-from conformance.observe.availability import Calls
 from conformance.observe.inventory import Inventory
-from conformance.observe.live_state import Deviation, LiveState
+from conformance.observe.live_state import LiveState
 from conformance.observe.timeline import Timeline
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One operation (`install`, `upgrade`, `rollback`) and the state it left.
+    """One operation (`install`, `upgrade`, `rollback`), from when to when (Unix time), and the state it left.
 
-    `declared` is the manifest of the revision it made, `hooks` that revision's hooks; `failure` is Helm's or the
-    workloads' own last words when the operation did not end ready; `calls` are those made to the declared
-    Services meanwhile, none when they were not called.
+    `made` is the revision it made, with what that declares, None where Helm made none; `failure` is Helm's or the
+    workloads' own last words when the operation did not end ready. `seen` may still be watching.
     """
 
     operation: str
     chart: Chart
-    revision: int
-    declared: Manifests
-    hooks: Manifests
+    made: Deployed | None
+    begun: float
+    ended: float
+    seen: Timeline
     inventory: Inventory
     live: LiveState
-    deviations: tuple[Deviation, ...]
-    seen: Timeline
-    calls: tuple[Calls, ...] = ()
     failure: str | None = None
+
+    @property
+    def revision(self) -> int:
+        """Return the number of the revision it made, 0 where Helm made none."""
+        return self.made.revision if self.made else 0
+
+    @property
+    def declared(self) -> Manifests:
+        """Return the objects that the revision declares, hooks apart."""
+        return self.made.manifest if self.made else Manifests()
+
+    @property
+    def hooks(self) -> Manifests:
+        """Return the hooks of the revision."""
+        return self.made.hooks if self.made else Manifests()
 
     def __str__(self) -> str:
         """Return the operation as a sentence names it."""

@@ -1,0 +1,163 @@
+"""One chart's place on one cluster: it drives the release and records each operation as a stage."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+
+from conformance.api import ApiRefusal
+from conformance.cluster import Cluster
+from conformance.errors import Incomplete
+from conformance.helm import Deployed, Helm, HelmError, Release
+from conformance.journey.stage import Stage
+from conformance.manifests import Body, Manifests, ObjectKey
+from conformance.observe.availability import Availability, Calls
+from conformance.observe.inventory import Inventory
+from conformance.observe.live_state import Deviation, LiveState, compare
+from conformance.observe.timeline import Timeline
+from conformance.observe.wait import NotReached
+from conformance.redact import REDACTOR
+from conformance.run import Runner
+from conformance.subject import Subject
+
+log = logging.getLogger(__name__)
+
+#: What the suite itself runs in a cluster lives here, apart from the release.
+OWN_NAMESPACE = "agents-conformance"
+#: Seconds after ready in which a warning still counts (`install/no-warnings`).
+SETTLE_SECONDS = 60.0
+
+
+class Setting:
+    """A pristine cluster with the release's namespace and the objects that the contract requires beforehand.
+
+    Every operation is watched from before it begins; its stage holds what was seen and the state it left. `probe`
+    is the image that calls Services from inside the cluster; `folder` is a private one of the suite's own.
+    """
+
+    def __init__(
+        self, subject: Subject, cluster: Cluster, helm: Path, runner: Runner, probe: str, folder: Path
+    ) -> None:
+        self.subject = subject
+        self._contract = subject.contract
+        self._cluster, self._api = cluster, cluster.api
+        self._folder = folder
+        self._namespace = subject.contract.release.namespace
+        self._release = Release(
+            Helm(helm, runner, cluster.kubeconfig), subject.contract.release.name, self._namespace, api=self._api
+        )
+        self._made: set[ObjectKey] = set()
+        self._availability: Availability | None = None
+        self._open = contextlib.ExitStack()
+        self._prepare()
+        if subject.targets:
+            # From the beginning, so that nothing waits for the probe to start.
+            self._availability = self._open.enter_context(
+                Availability(self._api, probe, subject.targets, namespace=OWN_NAMESPACE)
+            )
+
+    def close(self) -> None:
+        """End what still watches or calls; the cluster is the lease's."""
+        self._open.close()
+
+    def install(self, side: str) -> Stage:
+        """Install a side's chart and record it; the namespace stays watched until `close`."""
+        return self._driven("install", side, self._release.deploy)
+
+    def upgrade(self, side: str) -> Stage:
+        """Upgrade to a side's chart and record it."""
+        return self._driven("upgrade", side, self._release.upgrade)
+
+    def rollback(self, side: str, to: Stage) -> Stage:
+        """Roll back to an earlier stage's revision and record it."""
+        return self._driven("rollback", side, lambda _chart, _values: self._release.rollback(to.revision))
+
+    def settle(self, stage: Stage, enough: Callable[[Stage], object]) -> None:
+        """Watch until a minute after a stage ended, or until enough was seen."""
+        log.info("watching for warnings until a minute after ready")
+        stage.seen.until(lambda: enough(stage), SETTLE_SECONDS - (time.time() - stage.ended))
+
+    def unanswered(self) -> str | None:
+        """Return which declared Services do not answer calls from inside the cluster, None when all do."""
+        if self._availability is not None:
+            try:
+                self._availability.answered()
+            except NotReached as error:
+                return error.mismatch
+        return None
+
+    def calls(self, stage: Stage) -> tuple[Calls, ...]:
+        """Return the calls made to the declared Services during a stage; none when nothing called them."""
+        return self._availability.calls(stage.begun, stage.ended) if self._availability else ()
+
+    def apply_examples(self, side: str) -> None:
+        """Create the contract's examples as a side's chart ships them; those that are there already stay.
+
+        Raises `Incomplete` when the API server refuses one.
+        """
+        for example, file in self._contract.example_files(self.subject.chart(side).folder):
+            if not file.is_file():
+                raise Incomplete(f"example {example.in_chart or example.file} is not in the {side}")
+            for manifest in Manifests.parse(file.read_text(), self._namespace):
+                try:
+                    self._create(manifest.body)
+                except ApiRefusal as refusal:
+                    if refusal.reason != "AlreadyExists":
+                        raise Incomplete(f"{file.name}: {manifest.key} was refused: {refusal.message}") from refusal
+
+    def _prepare(self) -> None:
+        self._create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self._namespace}})
+        required = self._contract.prerequisites
+        for secret in required.secrets:
+            values = {key: f"conformance-{secrets.token_urlsafe(24)}" for key in secret.keys}
+            REDACTOR.add(*values.values())
+            self._create({**self._head("Secret", secret.name), "stringData": values})
+        for config_map in required.config_maps:
+            self._create({**self._head("ConfigMap", config_map.name), "data": dict(config_map.data)})
+
+    def _head(self, kind: str, name: str) -> Body:
+        return {"apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": self._namespace}}
+
+    def _create(self, body: Body) -> None:
+        self._made.add(ObjectKey.of(body))
+        self._api.create(body)
+
+    def _values(self, side: str) -> list[Path]:
+        """Return the values files of a side, the last of them making the workloads run the side's image."""
+        images = self._folder / f"{side}-images.yaml"
+        images.write_text(yaml.safe_dump(self.subject.image_values(side)))
+        return [*self.subject.values, images]
+
+    def _driven(self, operation: str, side: str, drive: Callable[[Path, list[Path]], Deployed]) -> Stage:
+        """Drive one operation until all it declares is ready, and record the state it left."""
+        chart, values = self.subject.chart(side), self._values(side)
+        log.info("%s: %s %s", operation, chart.name, chart.version)
+        seen = self._open.enter_context(Timeline(self._api, self._namespace))
+        begun, failure = time.time(), None
+        try:
+            made: Deployed | None = drive(chart.folder, values)
+        except (HelmError, NotReached) as error:
+            made, failure = self._release.latest(), str(error)
+        inventory = Inventory.take(self._api)
+        live = LiveState.of(
+            inventory, self._cluster.pristine, made_by_suite=self._made, suite_namespaces=(OWN_NAMESPACE,)
+        )
+        ended = time.time()
+        log.info("%s: %s after %.1f s", operation, f"failed: {failure}" if failure else "ready", ended - begun)
+        return Stage(operation, chart, made, begun, ended, seen, inventory, live, failure)
+
+    def deviations(self, stage: Stage, declared: Manifests) -> list[Deviation]:
+        """Return where the state that a stage left deviates from what is declared, both ways.
+
+        Ask before the next operation: the API server is asked what it would make of the declared objects. A
+        CustomResourceDefinition that stays is no deviation: nothing may delete one (seed 000).
+        """
+        installed = [key for key in stage.live if key.kind == "CustomResourceDefinition"]
+        kept = [key for key in stage.live if self._contract.keeps(str(key))]
+        return compare(self._api, declared, stage.live, kept=[*kept, *installed])

@@ -1,0 +1,69 @@
+"""The mutants: deliberate defects of the reference chart, and the checks that must catch them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from conformance import paths
+from conformance.chart import Chart, reference_chart
+from conformance.errors import BadInput
+from conformance.run import Runner
+from conformance.subject import CANDIDATE
+
+#: The version that a mutant breaks unless it says otherwise.
+VERSION = "0.9.2"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One deliberate defect: what it is, the public report it follows, and the ids that must catch it.
+
+    The first of `caught_by` is the named catcher. `version` of the reference chart is broken and takes `side` in
+    the run; `values` are further values files it needs.
+    """
+
+    name: str
+    about: str
+    report: str
+    caught_by: tuple[str, ...]
+    version: str
+    side: str
+    folder: Path
+
+    @property
+    def values(self) -> tuple[Path, ...]:
+        """Return the values files that the defect needs to show."""
+        return tuple(sorted(self.folder.glob("values*.yaml")))
+
+    def chart(self, into: Path, runner: Runner) -> Chart:
+        """Return the broken chart, made below `into`."""
+        return reference_chart(self.version, into, runner, self.folder / "chart.patch")
+
+
+def mutants() -> list[Mutant]:
+    """Return every mutant, by name."""
+    return [_read(file) for file in sorted((paths.bundle("fixtures") / "mutants").glob("*/mutant.yaml"))]
+
+
+def mutant(name: str) -> Mutant:
+    """Return one mutant. Raises `BadInput` where there is none of that name."""
+    known = {found.name: found for found in mutants()}
+    if name not in known:
+        raise BadInput(f"mutant {name}: there is none of that name; known are {', '.join(known)}")
+    return known[name]
+
+
+def _read(file: Path) -> Mutant:
+    said = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return Mutant(
+        name=said["name"],
+        about=" ".join(said["about"].split()),
+        report=said["report"],
+        caught_by=tuple(said["caught_by"]),
+        version=str(said.get("chart", VERSION)),
+        side=said.get("side", CANDIDATE),
+        folder=file.parent,
+    )

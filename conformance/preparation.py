@@ -1,0 +1,237 @@
+"""From the caller's options to everything a run stands on, in the order that finds mistakes soonest.
+
+Bad input is found before anything is made; then the machine is made ready; only then do clusters come to be.
+What is prepared here is plain data that worker processes get as it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import functools
+import json
+import logging
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from conformance import catalogue, chart, contract, evidence, paths, provision, rules
+from conformance.chart import Chart
+from conformance.cluster import Journal, Lease, sweep, sweep_stale_runs
+from conformance.cluster.journal import CLUSTER
+from conformance.contract import Contract
+from conformance.errors import BadInput
+from conformance.journey import Setting
+from conformance.mutants import mutant
+from conformance.options import Options, report_folder
+from conformance.provision import Image, Machine, Tools
+from conformance.redact import REDACTOR
+from conformance.report.files import Context
+from conformance.report.result import CheckResult, today
+from conformance.rules import Rules
+from conformance.run import Runner
+from conformance.subject import BASELINE, CANDIDATE, PlaceholderImage, Subject, targets
+from conformance.values import possible_secrets, read_values
+
+log = logging.getLogger(__name__)
+
+#: The file of the report folder that holds every command of the run.
+COMMANDS = "commands.jsonl"
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What a run stands on. `probe` is the image that calls Services from inside a cluster."""
+
+    options: Options
+    subject: Subject
+    machine: Machine
+    journal: Journal
+    report_dir: Path
+    probe: str
+    notes: tuple[str, ...]
+    secrets: frozenset[bytes] = dataclasses.field(repr=False)
+
+    def take_part(self) -> None:
+        """Take part as a worker process: hide the same values, end with the controlling process."""
+        REDACTOR.add(*self.secrets)
+        self.journal.join()
+
+    @functools.cached_property
+    def runner(self) -> Runner:
+        """Return the runner of the run's commands, each recorded in the report folder."""
+        return _runner(self.journal, self.report_dir)
+
+    def lease(self, worker: str) -> Lease:
+        """Return what lends a worker its one cluster."""
+        return Lease(self.machine, self.runner, self.journal, worker)
+
+    def setting(self, lease: Lease) -> Setting:
+        """Return a pristine cluster with everything that the chart's life in it needs."""
+        folder = Path(tempfile.mkdtemp(prefix="setting-", dir=self.journal.folder))
+        helm = self.machine.tools.helm(self.subject.helm)
+        return Setting(self.subject, lease.pristine_cluster(), helm, self.runner, self.probe, folder)
+
+    @contextmanager
+    def rules(self) -> Iterator[Rules]:
+        """Render the charts and start the judge."""
+        with rules.opened(self.subject, self.machine.tools, self.runner, self.journal.make_folder("rules")) as judging:
+            yield judging
+
+    def with_evidence(self, result: CheckResult, lease: Lease) -> CheckResult:
+        """Capture what a cluster shows of a check that did not pass, and keep the cluster where that was asked."""
+        if lease.cluster is None:
+            return result
+        captured = evidence.capture(self.report_dir, result.id, lease.cluster.scene)
+        if self.options.keep_cluster:
+            log.warning("%s", lease.keep())
+        return dataclasses.replace(result, evidence=captured.name)
+
+    def capture_interrupted(self) -> None:
+        """Capture what an interrupt left in clusters, before the sweep."""
+        for entry in self.journal.entries(CLUSTER):
+            scene = evidence.Scene.of(entry)
+            evidence.capture(self.report_dir, f"interrupted-{entry.name}", scene)
+
+    def context(self) -> Context:
+        """Return what was judged and with what."""
+        return _context(self.subject, self.machine.tools, self.machine.node.kubernetes, self.notes)
+
+
+@contextmanager
+def prepared(options: Options) -> Iterator[Preparation]:
+    """Prepare a run, and remove everything it made when it is over.
+
+    Raises `BadInput` before anything is made that stays, `MachineLacks` where the machine cannot be made ready.
+    """
+    provision.require_version(options.kube_version)
+    folder = report_folder(options.report_dir)
+    try:
+        for line in sweep_stale_runs():
+            log.info("a run that was killed left %s: removed", line)
+        journal = Journal.open_new()
+        try:
+            yield _prepare(options, folder, journal)
+        finally:
+            sweep(journal)
+    except BaseException:
+        with contextlib.suppress(OSError):  # it is not empty when there is something to report
+            folder.rmdir()
+        raise
+
+
+def _prepare(options: Options, report_dir: Path, journal: Journal) -> Preparation:
+    runner = _runner(journal, None)
+    tools = provision.tools(options.kube_version)
+    subject = _subject(options, tools, runner, journal.make_folder("charts"))
+    rendered = rules.require_usable(subject, tools, runner, journal.make_folder("guard"))
+    machine = provision.provision(options.kube_version, install_engine=options.install_engine)
+    images = _images(subject.contract, machine)
+    probe = images[CANDIDATE].reference if images else _stub(machine, CANDIDATE, {}).reference
+    subject = dataclasses.replace(subject, images=images, targets=targets(subject.contract, rendered))
+    notes = _notes(subject)
+    for note in notes:
+        log.info("%s", note)
+    return Preparation(options, subject, machine, journal, report_dir, probe, notes, REDACTOR.known)
+
+
+@contextmanager
+def rules_alone(options: Options) -> Iterator[tuple[Rules, Subject, Context]]:
+    """Prepare a judgement by the rules alone: no engine, no cluster, nothing left behind."""
+    provision.require_version(options.kube_version)
+    tools = provision.tools(options.kube_version)
+    with tempfile.TemporaryDirectory(prefix=f"{paths.APP}-") as made:
+        folder = Path(made)
+        runner = Runner(_made(folder / "home"))
+        subject = _subject(options, tools, runner, _made(folder / "charts"))
+        context = _context(subject, tools, tools.version("kube-apiserver"), _notes(subject))
+        with rules.opened(subject, tools, runner, _made(folder / "rules")) as judging:
+            yield judging, subject, context
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def _runner(journal: Journal, report_dir: Path | None) -> Runner:
+    return Runner(journal.make_folder("home"), record=report_dir / COMMANDS if report_dir else None)
+
+
+def _subject(options: Options, tools: Tools, runner: Runner, folder: Path) -> Subject:
+    known = catalogue.load().keys()
+    promised = contract.load(options.contract, known) if options.contract else contract.builtin()
+    given = [read_values(file) for file in options.values]
+    candidate = options.chart or promised.chart
+    if candidate is None:
+        raise BadInput(f"{promised.file} names no chart: give --chart a {chart.FORMS}")
+    baseline = options.baseline or (promised.baseline if options.chart is None else None)
+    helm = tools.helm(options.helm)
+
+    def opened(source: str, side: str) -> Chart:
+        if source.startswith("mutant:"):
+            return mutant(source.removeprefix("mutant:")).chart(folder / side, runner)
+        return chart.open_chart(source, into=folder / side, runner=runner, helm=helm)
+
+    subject = Subject(
+        promised,
+        opened(candidate, CANDIDATE),
+        opened(baseline, BASELINE) if baseline else None,
+        (*promised.values_files, *(file.absolute() for file in options.values)),
+        options.kube_version,
+        options.helm,
+        {side: PlaceholderImage(tag=side) for side in (CANDIDATE, BASELINE)} if promised.stub else {},
+    )
+    public = "".join(_public_text(subject))
+    for values in given:
+        REDACTOR.add(*possible_secrets(values, public))
+    return subject
+
+
+def _public_text(subject: Subject) -> Iterator[str]:
+    """Yield what is no secret, since whoever has the chart and the contract has it."""
+    yield subject.contract.file.read_text(encoding="utf-8")
+    for opened in filter(None, (subject.candidate, subject.baseline)):
+        for file in opened.folder.rglob("*"):
+            if file.is_file():
+                yield file.read_text(encoding="utf-8", errors="replace")
+
+
+def _images(promised: Contract, machine: Machine) -> dict[str, Image]:
+    """Return the stub's image of each side, in the registry; none where the charts run their own."""
+    if promised.stub is None:
+        return {}
+    config, executables = json.dumps(promised.stub.config()), promised.stub.executables
+    return {side: _stub(machine, side, {"STUB_CONFIG": config}, executables) for side in (CANDIDATE, BASELINE)}
+
+
+def _stub(machine: Machine, side: str, config: dict[str, str], executables: Sequence[str] = ()) -> Image:
+    return provision.push_stub(
+        machine.stub, machine.registry, side, {**config, "STUB_VERSION": side}, executables
+    )
+
+
+def _notes(subject: Subject) -> tuple[str, ...]:
+    """Return what a reader of the report should know of the input."""
+    notes = [f"accepted finding {found.id} on {found.object} expired on {found.expires}: it counts again"
+             for found in subject.contract.expired(today())]  # fmt: skip
+    if subject.baseline and (said := chart.compare_versions(subject.baseline, subject.candidate)):
+        notes.append(said)
+    return tuple(notes)
+
+
+def _context(subject: Subject, tools: Tools, kubernetes: str, notes: tuple[str, ...]) -> Context:
+    return Context(
+        chart=_described(subject.candidate),
+        baseline=_described(subject.baseline) if subject.baseline else None,
+        kube_version=kubernetes,
+        helm_version=tools.version(subject.helm_program),
+        tools=tools.versions(),
+        notes=notes,
+    )
+
+
+def _described(opened: Chart) -> dict[str, str]:
+    return {"name": opened.name, "version": str(opened.version), "digest": opened.digest, "source": opened.source}

@@ -1,0 +1,48 @@
+"""The caller's values files: read, and what in them may be a secret."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from conformance.errors import BadInput
+from conformance.kube_yaml import NotYaml, read
+
+#: A shorter value is an ordinary word more often than a secret.
+SHORTEST_SECRET = 8
+
+
+def read_values(file: Path) -> dict[str, Any]:
+    """Return the content of a values file. Raises `BadInput` where it is none."""
+    try:
+        values = read(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, NotYaml, yaml.YAMLError) as error:
+        said = " ".join(str(error).split())
+        raise BadInput(f"--values {file}: expected a YAML file, seen: {said}; correct the file or the path") from None
+    if not isinstance(values, dict | None):
+        raise BadInput(f"--values {file}: expected a mapping of values, seen {type(values).__name__}; correct it")
+    return values or {}
+
+
+def possible_secrets(values: dict[str, Any], public: str) -> Iterator[str]:
+    """Yield every text in the caller's values that may be a secret: all but what stands in a public text too.
+
+    `public` is the text of the chart and its contract; nobody can tell a password from another word otherwise.
+    """
+    for text in _texts(values):
+        if len(text) >= SHORTEST_SECRET and text not in public:
+            yield text
+
+
+def _texts(value: Any) -> Iterator[str]:  # noqa: ANN401 - any part of the values
+    if isinstance(value, dict):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
+    elif isinstance(value, str):
+        yield value
