@@ -13,13 +13,14 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from conformance.comparing import ABSENT, Absent, Body, Change, difference, normalise, secret_values
+from conformance.comparing import ABSENT, NOT_DECLARED, Absent, Body, Change, difference, normalise, secret_values
 from conformance.errors import BadInput
 from conformance.kube_yaml import NotYaml, at, mapping, read
 
 __all__ = [
     "ABSENT",
     "CLUSTER_SCOPED",
+    "NOT_DECLARED",
     "WORKLOADS",
     "Absent",
     "Body",

@@ -155,7 +155,7 @@ class Renderer:
                 cwd=surroundings.folder or self.folder, check=False,
             )  # fmt: skip
         except CommandFailed:
-            refusal = Refusal(f"the rendering did not end within {self._seconds:.0f} s")
+            refusal = Refusal(f"the rendering did not end within {self._seconds:g} s")
             result = None
         seconds = time.monotonic() - started
         text = ""
