@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import hashlib
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from conformance.errors import MachineLacks
+from conformance.redact import REDACTOR
 from conformance.run import Result, Runner
 
 
@@ -77,6 +79,11 @@ class Helm:
             self.program, *argv, "--namespace", namespace, timeout=timeout, env=self._environment,
             check=check, hide_output=hide_output,
         )  # fmt: skip
+
+    def shown(self, argv: Sequence[str | Path]) -> str:
+        """Return a command as a person would repeat it, secrets redacted."""
+        words = shlex.join([str(self.program), *map(str, argv)])
+        return REDACTOR.scrub(f"KUBECONFIG={shlex.quote(str(self.kubeconfig))} {words}")
 
     @functools.cached_property
     def _environment(self) -> Mapping[str, str]:

@@ -128,7 +128,7 @@ class Release:
         """
         target = self.last_good() if to is None else to
         known = self._made.get(target)
-        by_helm = self._by_helm(wait, lambda: _runs_after(known.hooks if known else self.hooks(target)))
+        by_helm = self._by_helm(wait, lambda: self._runs_after_rollback(target))
         argv = ["rollback", self.name, str(target), "--timeout", self._seconds(timeout)]
         argv += ["--cleanup-on-fail"] if cleanup_on_failure else []
         argv += self.helm.flags.replace if replace else ()
@@ -151,6 +151,11 @@ class Release:
         """Return the latest revision, or None where there is no such release."""
         found = self.history(1)
         return found[-1] if found else None
+
+    def latest(self) -> Deployed | None:
+        """Return the latest revision with what it declares, however it ended; None where there is no release."""
+        found = self.status()
+        return None if found is None else deployed(self._status_json(), found.chart_version)
 
     def history(self, most: int = 256) -> list[ReleaseRevision]:
         """Return the latest revisions, oldest first; none where there is no such release."""
@@ -194,6 +199,12 @@ class Release:
         if wait is Wait.AUTO:
             return self._api is None or hooks_follow()
         return wait is Wait.HELM
+
+    def _runs_after_rollback(self, target: int) -> bool:
+        with contextlib.suppress(HelmError):  # the rollback itself says it better
+            hooks = self._made[target].hooks if target in self._made else self.hooks(target)
+            return any("post-rollback" in hook.hooks for hook in hooks)
+        return False
 
     def _ready(self, done: Deployed, wait: Wait, *, by_helm: bool) -> Deployed:
         if wait is Wait.AUTO and not by_helm and self._api is not None:
@@ -245,12 +256,12 @@ class Release:
         try:
             return self.helm.run(*argv, timeout=seconds, namespace=self.namespace, check=False, hide_output=True)
         except CommandFailed as error:  # it did not end
-            command = " ".join(["helm", *map(str, argv)])
-            raise HelmError(operation, str(error), self._left_as(operation), command) from error
+            raise HelmError(operation, str(error), self._left_as(operation), self.helm.shown(argv)) from error
 
     def _checked(self, operation: str, result: Result) -> Result:
         if result.status:
-            raise HelmError(operation, message_of(result.stderr), self._left_as(operation), str(result))
+            command = self.helm.shown(result.argv[1:])
+            raise HelmError(operation, message_of(result.stderr), self._left_as(operation), command)
         return result
 
     def _left_as(self, operation: str) -> str | None:
@@ -268,7 +279,3 @@ def _values(files: Sequence[Path]) -> list[str]:
 
 def _as_csv(text: str) -> str:
     return '"' + text.replace('"', '""') + '"' if set(text) & {",", '"', "\n", "\r"} else text
-
-
-def _runs_after(hooks: Manifests) -> bool:
-    return any("post-rollback" in hook.hooks for hook in hooks)
