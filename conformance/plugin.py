@@ -7,6 +7,7 @@ seconds after an interrupt; it alone captures evidence then, sweeps and writes t
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import pickle
 import signal
@@ -17,15 +18,15 @@ from typing import Any, cast
 
 import pytest
 
-from conformance import catalogue, paths
+from conformance import paths, progress
 from conformance.checks import REGISTRY, Outcome
 from conformance.cluster import Lease
 from conformance.errors import ConformanceError, Incomplete
 from conformance.journey import Installed, Lifecycle
 from conformance.options import HELM, KUBE_VERSION, Options
-from conformance.preparation import Preparation, prepare
+from conformance.preparation import Preparation, prepared
 from conformance.report import text
-from conformance.report.result import CheckResult, judged, today
+from conformance.report.result import CheckResult, judged
 from conformance.rules import Rules
 from conformance.run_report import PROPERTY, RunReport
 
@@ -84,19 +85,37 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     if not _judges(config) or config.option.collectonly:
         return
     if _is_worker(config):
-        # The controlling process ends the workers and sweeps; an interrupt of their own would race with it.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        config.stash[_PREPARATION] = pickle.loads(config.workerinput[PROPERTY])  # type: ignore[attr-defined] # noqa: S301
+        _take_part(config)
         return
-    report = config.pluginmanager.get_plugin(RunReport.NAME)
+    report = next(filter(lambda plugin: isinstance(plugin, RunReport), config.pluginmanager.get_plugins()), None)
+    if report is None:
+        report = RunReport(_prepared(config))
+        config.pluginmanager.register(report)
+    config.stash[_PREPARATION] = report.preparation
+
+
+def _prepared(config: pytest.Config) -> Preparation:
+    """Prepare a run that pytest was started for directly; it is over when pytest is."""
+    progress.show()
+    over = contextlib.ExitStack()
+    config.add_cleanup(over.close)
     try:
-        preparation = report.preparation if report else prepare(options_of(config))
+        return over.enter_context(prepared(options_of(config)))
     except ConformanceError as error:
         pytest.exit(str(error), returncode=error.exit_status)
+
+
+def _take_part(config: pytest.Config) -> None:
+    # The controlling process ends the workers and sweeps; an interrupt of their own would race with it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    preparation: Preparation = pickle.loads(config.workerinput[PROPERTY])  # type: ignore[attr-defined] # noqa: S301
+    progress.show(who=_worker(config))
+    preparation.take_part()
     config.stash[_PREPARATION] = preparation
-    if report is None:
-        report = RunReport(preparation)
-        config.pluginmanager.register(report, RunReport.NAME)
+
+
+def _worker(config: pytest.Config) -> str:
+    return str(config.workerinput["workerid"]) if _is_worker(config) else "main"  # type: ignore[attr-defined]
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -127,9 +146,9 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         return
     subject = item.config.stash[_PREPARATION].subject
     for lack in subject.contract.lacks(REGISTRY[id_].needs, baseline=subject.baseline is not None):
+        item.stash[_RESULT] = CheckResult.lacking(id_, lack)
         if not lack.declared:
-            raise Incomplete(f"it needs {lack.need}: {lack.reason}")
-        item.stash[_RESULT] = CheckResult(id_, Outcome.DESELECTED, reason=lack.reason, without=lack.need)
+            pytest.fail(f"it needs {lack.need}: {lack.reason}", pytrace=False)
         pytest.skip(f"the contract declares {lack.need} absent: {lack.reason}")
 
 
@@ -143,12 +162,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     started = time.monotonic()
     findings = pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in wanted})
     contract = pyfuncitem.config.stash[_PREPARATION].subject.contract
-
-    def accepted(check: str, object_: str) -> str | None:
-        found = contract.accepts(check, object_, today())
-        return found.reason if found else None
-
-    result = judged(id_, findings, accepted, time.monotonic() - started)
+    result = judged(id_, findings, contract, time.monotonic() - started)
     pyfuncitem.stash[_RESULT] = result
     if result.outcome is Outcome.FAIL:
         pytest.fail("\n".join(text.lines_of(result, Path())), pytrace=False)
@@ -194,7 +208,7 @@ def preparation(request: pytest.FixtureRequest) -> Preparation:
 @pytest.fixture(scope="session")
 def lease(request: pytest.FixtureRequest, preparation: Preparation) -> Iterator[Lease]:
     """The worker's one cluster; it is made when first asked for."""
-    with preparation.lease() as lease:
+    with preparation.lease(_worker(request.config)) as lease:
         request.config.stash[_LEASE] = lease
         yield lease
 

@@ -22,8 +22,6 @@ class RunReport:
     However the run ends, each selected check has a result: one that never ran is incomplete.
     """
 
-    NAME = "conformance-run-report"
-
     def __init__(self, preparation: Preparation) -> None:
         self.preparation = preparation
         self.interrupted = False

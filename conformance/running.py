@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,11 +14,14 @@ import psutil
 import pytest
 
 from conformance import paths
-from conformance.errors import BadInput
+from conformance.checks import REGISTRY, Outcome
+from conformance.contract import Contract
+from conformance.errors import BadInput, ConformanceError
 from conformance.options import Options
 from conformance.preparation import prepared, rules_alone
 from conformance.report import files, text
-from conformance.report.result import verdict
+from conformance.report.result import CheckResult, judged, verdict
+from conformance.rules import Rules, load
 from conformance.run_report import RunReport
 
 #: Memory for one cluster and what runs in it, and what the machine keeps for itself; measured 0.5 GiB a cluster.
@@ -43,7 +47,7 @@ def run(options: Options, *, workers: int | None, expression: str | None, mark: 
 def rules(options: Options, *, as_json: bool) -> int:
     """Judge a chart by the rules alone; return the exit status of the command line."""
     with rules_alone(options) as (judging, subject, context):
-        results = [_judged(judging, subject, id_) for id_ in rules_by_id()]
+        results = judge_rules(judging, subject.contract)
     if as_json:
         sys.stdout.write(json.dumps(files.as_json(context, results), indent=2) + "\n")
     else:
@@ -51,6 +55,24 @@ def rules(options: Options, *, as_json: bool) -> int:
             print(*text.lines_of(result, Path()), sep="\n")  # noqa: T201
         print(f"verdict    {verdict(results)}")  # noqa: T201
     return verdict(results).exit_status
+
+
+def judge_rules(judging: Rules, contract: Contract) -> list[CheckResult]:
+    """Return how each rule ended. Raises `BadInput` where the chart does not render with the run's own values."""
+    return [_judged(judging, contract, id_) for id_ in load()]
+
+
+def _judged(judging: Rules, contract: Contract, id_: str) -> CheckResult:
+    started = time.monotonic()
+    for lack in contract.lacks(REGISTRY[id_].needs, baseline=judging.baseline is not None):
+        return CheckResult.lacking(id_, lack)
+    try:
+        findings = judging.judge(id_)
+    except BadInput:
+        raise
+    except ConformanceError as error:
+        return CheckResult(id_, Outcome.INCOMPLETE, time.monotonic() - started, reason=str(error))
+    return judged(id_, findings, contract, time.monotonic() - started)
 
 
 def _workers() -> int:

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import types
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -18,6 +19,17 @@ CONTEXT = files.Context(
     tools={"kind": "0.33.0"},
 )
 PASS, FAIL, INCOMPLETE, DESELECTED = Outcome.PASS, Outcome.FAIL, Outcome.INCOMPLETE, Outcome.DESELECTED
+
+
+@dataclasses.dataclass(frozen=True)
+class Accepting:
+    """A contract that accepts what one check finds on one object."""
+
+    id: str
+    object: str
+
+    def accepts(self, id_, object_, today):
+        return types.SimpleNamespace(reason="planned") if (id_, object_) == (self.id, self.object) else None
 
 
 def results(a=PASS, b=PASS, c=PASS, d=PASS, **without):
@@ -51,12 +63,10 @@ def test_a_declared_absence_is_named_and_does_not_count(registry):
 def test_accepted_findings_do_not_fail_a_check(registry, finding):
     other = dataclasses.replace(finding, object="Secret/z")
 
-    def accepted(id_, object_):
-        return "planned" if (id_, object_) == ("render/a", finding.object) else None
-
-    assert judged("render/a", [finding], accepted, 1.0).outcome is PASS
-    assert judged("render/b", [finding], accepted, 1.0).outcome is FAIL
-    both = judged("render/a", [finding, other], accepted, 1.0)
+    contract = Accepting("render/a", finding.object)
+    assert judged("render/a", [finding], contract, 1.0).outcome is PASS
+    assert judged("render/b", [finding], contract, 1.0).outcome is FAIL
+    both = judged("render/a", [finding, other], contract, 1.0)
     assert both.outcome is FAIL
     assert [found.accepted for found in both.findings] == ["planned", None]
 

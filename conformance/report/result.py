@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from conformance.checks import CORE, REGISTRY, Check, Finding, Outcome
-
-#: Says whether a finding of a check on an object is accepted, and with which reason.
-Acceptance = Callable[[str, str], str | None]
-
+from conformance.contract import Contract, Lack
 
 @dataclass(frozen=True)
 class CheckResult:
@@ -28,6 +25,13 @@ class CheckResult:
     reason: str | None = None
     without: str | None = None
     evidence: str | None = None
+
+    @classmethod
+    def lacking(cls, id_: str, lack: Lack) -> CheckResult:
+        """Return the result of a check whose need is not met: left out where the contract says so, else incomplete."""
+        if lack.declared:
+            return cls(id_, Outcome.DESELECTED, reason=lack.reason, without=lack.need)
+        return cls(id_, Outcome.INCOMPLETE, reason=f"it needs {lack.need}: {lack.reason}")
 
     @property
     def check(self) -> Check:
@@ -45,11 +49,16 @@ class CheckResult:
         return cls(**{**data, "outcome": Outcome(data["outcome"]), "findings": findings})
 
 
-def judged(id_: str, findings: Iterable[Finding], accepted: Acceptance, seconds: float) -> CheckResult:
+def judged(id_: str, findings: Iterable[Finding], contract: Contract, seconds: float) -> CheckResult:
     """Return the result of a check that ran: it fails on any finding that the contract does not accept."""
-    marked = tuple(dataclasses.replace(found, accepted=accepted(id_, found.object)) for found in findings)
-    outcome = Outcome.FAIL if any(found.accepted is None for found in marked) else Outcome.PASS
-    return CheckResult(id_, outcome, seconds, marked)
+
+    def marked(finding: Finding) -> Finding:
+        entry = contract.accepts(id_, finding.object, today())
+        return dataclasses.replace(finding, accepted=entry.reason if entry else None)
+
+    found = tuple(map(marked, findings))
+    outcome = Outcome.FAIL if any(finding.accepted is None for finding in found) else Outcome.PASS
+    return CheckResult(id_, outcome, seconds, found)
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ A rule is a function declared with `conformance.checks.rule`; the type of its on
 
 from __future__ import annotations
 
-from conformance.rules.guard import Declared, guard
+from conformance.rules.guard import guard
 from conformance.rules.names import LONG_LIVED
-from conformance.rules.opening import opened
-from conformance.rules.running import RuleResult, Rules, load, run_rules
+from conformance.rules.opening import opened, require_usable
+from conformance.rules.running import Rules, load
 
-__all__ = ["LONG_LIVED", "Declared", "RuleResult", "Rules", "guard", "load", "opened", "run_rules"]
+__all__ = ["LONG_LIVED", "Rules", "guard", "load", "opened", "require_usable"]

@@ -14,19 +14,9 @@ from conformance.render import Rendering
 #: Kubernetes' own namespaces, and the one that everything without a namespace of its own ends up in.
 FOREIGN = frozenset({"default", "kube-node-lease", "kube-public", "kube-system"})
 
-_ONE_MORE = "correct the contract, or the values that leave it out"
 
 
-@dataclass(frozen=True)
-class Declared:
-    """A workload and its containers, or a Service (no containers), that a contract says a chart has."""
-
-    kind: str
-    name: str
-    containers: tuple[str, ...] = ()
-
-
-def guard(renderings: Iterable[Rendering], namespace: str, declared: Iterable[Declared] = ()) -> None:
+def guard(renderings: Iterable[Rendering], namespace: str) -> None:
     """Refuse charts that must not be installed on anybody's cluster, or that are not what the contract describes.
 
     Each rendering is one of the run's own values: one that Helm refuses is bad input too. Raises `BadInput` with
@@ -41,9 +31,6 @@ def guard(renderings: Iterable[Rendering], namespace: str, declared: Iterable[De
         for manifest in rendering.manifests:
             if wrong := next(_wrong(manifest, namespace), None):
                 raise BadInput(f"{manifest.key} ({manifest.source or rendering.name}): {wrong}")
-        for wanted in declared:
-            if lacks := _lacks(rendering.manifests, wanted, namespace):
-                raise BadInput(f"{rendering.name} with values {rendering.values}: {lacks}")
 
 
 def _wrong(manifest: Manifest, namespace: str) -> Iterator[str]:
@@ -74,22 +61,3 @@ def _host_paths(manifest: Manifest) -> Iterator[str]:
     for volume in volumes if isinstance(volumes, list) else ():
         if path := mapping(volume).get("hostPath"):
             yield str(mapping(path).get("path", path))
-
-
-def _lacks(manifests: Manifests, wanted: Declared, namespace: str) -> str | None:
-    found = next(
-        (one for one in manifests.of(wanted.kind)
-         if (one.name, one.namespace) == (wanted.name, namespace) and not one.hooks), None,
-    )  # fmt: skip
-    if found is None:
-        others = ", ".join(sorted({one.name for one in manifests.of(wanted.kind)})) or "none"
-        key = ObjectKey("", wanted.kind, namespace, wanted.name)
-        return f"expected {key}, which the contract declares, seen only {wanted.kind}s {others}; {_ONE_MORE}"
-    have = [str(container.get("name")) for container in found.containers()]
-    for container in wanted.containers:
-        if container not in have:
-            return (
-                f"expected container {container} in {found.key}, which the contract declares, seen only "
-                f"{', '.join(have) or 'none'}; {_ONE_MORE}"
-            )
-    return None

@@ -2,57 +2,79 @@
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from conformance.contract import require_rendered
 from conformance.judge import Judge
+from conformance.manifests import Manifests
+from conformance.provision import Tools
 from conformance.render import Renderer, ValuesSet
-from conformance.rules.guard import Declared
 from conformance.rules.running import Rules
 from conformance.run import Runner
-
-if TYPE_CHECKING:
-    from conformance.contract import Contract
-    from conformance.provision import Tools
-    from conformance.subject import Subject
+from conformance.subject import CANDIDATE, Subject
 
 #: How findings name the values that the caller and the contract give every run.
 OWN = "of the run"
 
 
 @contextmanager
-def opened(subject: Subject, tools: Tools, runner: Runner, folder: Path) -> Iterator[Rules]:
-    """Begin to render the charts and to start the judge; `folder` is a private one of the suite's own.
+def opened(
+    subject: Subject, tools: Tools, runner: Runner, folder: Path, *, judge: Judge | None = None
+) -> Iterator[Rules]:
+    """Begin to render the charts and to start a judge, or use one that serves others as well.
 
-    Raises `BadInput` for charts that must not be installed anywhere or are not what the contract describes.
+    `folder` is a private one of the suite's own. Whether the charts may be used at all, `require_usable` says.
     """
-    rooms = [Path(tempfile.mkdtemp(prefix=f"{name}-", dir=folder)) for name in ("renderings", "judge")]
-    release = subject.contract.release
-    with (
-        Judge(tools.judge, runner, rooms[1]) as judge,
-        Renderer(
-            tools.helm3 if subject.helm == 3 else tools.helm4, subject.helm, runner,
-            release=release.name, namespace=release.namespace, kube_version=subject.kube_version, folder=rooms[0],
-        ) as renderer,
-    ):  # fmt: skip
-        baseline = subject.baseline.folder if subject.baseline else None
-        rules = Rules(subject.candidate.folder, renderer, judge, values=values_sets(subject), baseline=baseline)
+    with contextlib.ExitStack() as stack:
+        renderer = stack.enter_context(_renderer(subject, tools, runner, folder))
+        judge = judge or stack.enter_context(Judge(tools.judge, runner, _room(folder, "judge")))
+        rules = _rules(subject, renderer, judge)
         rules.begin()
-        rules.guard(declared(subject.contract))
         yield rules
+
+
+def require_usable(subject: Subject, tools: Tools, runner: Runner, folder: Path) -> Manifests:
+    """Refuse charts that must not be installed anywhere or are not what the contract describes.
+
+    Return what the candidate renders to with the run's own values. Raises `BadInput`.
+    """
+    with _renderer(subject, tools, runner, folder) as renderer:
+        rules = _rules(subject, renderer, None)
+        rules.guard()
+        own = renderer.render(subject.candidate.folder, rules.values[0]).manifests
+    images = {workload.name: subject.images[CANDIDATE] for workload in subject.contract.workloads if subject.images}
+    require_rendered(subject.contract, own, images)
+    return own
 
 
 def values_sets(subject: Subject) -> list[ValuesSet]:
     """Return the run's own values, then each further set of the contract, under the caller's values as well."""
     callers = [file for file in subject.values if file not in subject.contract.values_files]
+    images = subject.image_values(CANDIDATE)
     further = subject.contract.values_sets.items()
-    return [ValuesSet(OWN, subject.values), *(ValuesSet(name, (*files, *callers)) for name, files in further)]
+    return [
+        ValuesSet(OWN, subject.values, images),
+        *(ValuesSet(name, (*files, *callers), images) for name, files in further),
+    ]
 
 
-def declared(contract: Contract) -> list[Declared]:
-    """Return the workloads with their containers and the Services that a contract declares."""
-    workloads = [Declared(found.kind, found.name, (found.container,)) for found in contract.workloads]
-    return [*workloads, *(Declared("Service", found.name) for found in contract.services)]
+def _renderer(subject: Subject, tools: Tools, runner: Runner, folder: Path) -> Renderer:
+    release = subject.contract.release
+    return Renderer(
+        tools.helm(subject.helm), subject.helm, runner,
+        release=release.name, namespace=release.namespace, kube_version=subject.kube_version,
+        folder=_room(folder, "renderings"),
+    )  # fmt: skip
+
+
+def _rules(subject: Subject, renderer: Renderer, judge: Judge | None) -> Rules:
+    baseline = subject.baseline.folder if subject.baseline else None
+    return Rules(subject.candidate.folder, renderer, judge, values=values_sets(subject), baseline=baseline)
+
+
+def _room(folder: Path, name: str) -> Path:
+    return Path(tempfile.mkdtemp(prefix=f"{name}-", dir=folder))

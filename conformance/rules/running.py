@@ -5,38 +5,22 @@ from __future__ import annotations
 import dataclasses
 import functools
 import importlib
-import time
 import typing
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from conformance.checks import REGISTRY, Check, Finding, Outcome
-from conformance.errors import BadInput, ConformanceError, Incomplete
+from conformance.checks import REGISTRY, Check, Finding
+from conformance.errors import Incomplete
 from conformance.judge import Judge
 from conformance.render import Renderer, Rendering, ValuesSet, metadata_of
 from conformance.rules.bumped import bumped
-from conformance.rules.guard import Declared, guard
+from conformance.rules.guard import guard
 from conformance.rules.inputs import Judged, Pair, Repeats, Version
 from conformance.rules.surroundings import all_surroundings, may_ask_the_clock
 
 #: The modules that declare rules.
 _FAMILIES = ("determinism", "names", "schema", "selectors")
-
-#: Judged last: its last rendering may have to wait for another second, which the others may as well fill.
-_LAST = "render/deterministic"
-
-
-@dataclass(frozen=True)
-class RuleResult:
-    """How one rule ended. `reason` says why it is incomplete; `seconds` is wall time, Helm's included."""
-
-    id: str
-    outcome: Outcome
-    findings: tuple[Finding, ...]
-    seconds: float
-    reason: str | None = None
 
 
 def load() -> dict[str, Check]:
@@ -76,9 +60,9 @@ class Rules:
             for surroundings in self._surroundings[: -1 if self._ticks else None]:
                 self._renderer.submit(self.candidate, values, surroundings)
 
-    def guard(self, declared: Collection[Declared] = ()) -> None:
+    def guard(self) -> None:
         """Refuse, with `BadInput`, charts that must not be installed or are not what the contract describes."""
-        guard(self._own(), self._renderer.namespace, declared)
+        guard(self._own(), self._renderer.namespace)
         further = [self._render(chart, values) for chart in self._charts() for values in self.values[1:]]
         guard([rendering for rendering in further if rendering.refusal is None], self._renderer.namespace)
 
@@ -168,30 +152,6 @@ class Rules:
                                                     self._where(values))))  # fmt: skip
                     verdicts = self._judge.review(version.manifests)
                     yield Judged(version, tuple(verdicts), self._judge.version, where)
-
-
-def run_rules(rules: Rules, ids: Collection[str] | None = None) -> list[RuleResult]:
-    """Return how each rule ended, of all or of `ids`, in the order of their ids.
-
-    Raises `BadInput` as `Rules.judge` does; what else keeps a rule from judging makes it incomplete.
-    """
-    known = load()
-    chosen = [id_ for id_ in known if ids is None or id_ in ids]
-    rules.begin()
-    results = {id_: _result(rules, id_) for id_ in sorted(chosen, key=lambda id_: id_ == _LAST)}
-    return [results[id_] for id_ in chosen]
-
-
-def _result(rules: Rules, id_: str) -> RuleResult:
-    started = time.monotonic()
-    try:
-        findings = tuple(rules.judge(id_))
-    except BadInput:
-        raise
-    except ConformanceError as error:
-        return RuleResult(id_, Outcome.INCOMPLETE, (), time.monotonic() - started, str(error))
-    outcome = Outcome.FAIL if findings else Outcome.PASS
-    return RuleResult(id_, outcome, findings, time.monotonic() - started)
 
 
 def _input_of(function: Callable[..., Any]) -> type:
