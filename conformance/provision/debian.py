@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from conformance.errors import MachineLacks
@@ -17,6 +18,8 @@ from conformance.run import Runner
 #: Seconds: 12 s and 41 s were measured on a fast mirror.
 INSTALL_SECONDS = ROOT_SECONDS = 1800.0
 SOURCES = Path("/etc/apt")
+#: What nobody reads in a node.
+LEFT_OUT = ("/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*", "/usr/share/doc/*/*.gz")
 #: The parts of apt's configuration that say how to reach the mirrors; mmdebstrap reads none of it by itself.
 REACH = ("Acquire::http", "Acquire::https", "Acquire::Retries", "Acquire::ForceIPv4")
 
@@ -33,14 +36,26 @@ def install(runner: Runner, packages: Sequence[str]) -> None:
                    timeout=INSTALL_SECONDS, env=quiet)  # fmt: skip
 
 
-def root_artefact(name: str) -> Artefact:
-    """Return the artefact that is a root file system with the packages pinned under `name`."""
-    return Artefact.of(f"root-{name}", {"suite": _suite(), "packages": pins().packages[name]})
+@dataclass(frozen=True)
+class Root:
+    """A root file system with the packages pinned under `name`, in mmdebstrap's `variant`.
+
+    `minbase` is a small Debian; `extract` has nothing but the files of these packages and those they depend on.
+    """
+
+    name: str
+    variant: str
+
+    @property
+    def artefact(self) -> Artefact:
+        """Return the artefact whose folder holds it."""
+        made_from = {"suite": _suite(), "packages": pins().packages[self.name], "left_out": LEFT_OUT}
+        return Artefact.of(f"root-{self.name}", {"variant": self.variant, **made_from})
 
 
-def root(runner: Runner, store: Store, name: str) -> Path:
-    """Return the tar of a minimal root file system, made from this machine's apt sources where it is missing."""
-    suite, packages = _suite(), pins().packages[name]
+def make_root(runner: Runner, store: Store, root: Root) -> Path:
+    """Return the tar of a root file system, made from this machine's own apt sources where it is missing."""
+    suite, packages = _suite(), pins().packages[root.name]
 
     def make(folder: Path) -> None:
         mirrors = [
@@ -55,12 +70,13 @@ def root(runner: Runner, store: Store, name: str) -> Path:
             )
         if shutil.which("mmdebstrap") is None:
             install(runner, pins().packages["bootstrap"])
-        reach = [f"--aptopt={line}" for line in _reach(runner)]
-        runner.run("mmdebstrap", "--variant=minbase", f"--include={','.join(packages)}", *reach, suite,
+        options = [f"--aptopt={line}" for line in _reach(runner)]
+        options += [f"--dpkgopt=path-exclude={files}" for files in LEFT_OUT]
+        runner.run("mmdebstrap", f"--variant={root.variant}", f"--include={','.join(packages)}", *options, suite,
                    folder / "root.tar", *mirrors, timeout=ROOT_SECONDS, env={"TMPDIR": str(folder)})  # fmt: skip
 
-    what = f"the root file system for {name} from Debian {suite}"
-    return store.make(root_artefact(name), make, what=what) / "root.tar"
+    what = f"the root file system for {root.name} from Debian {suite}"
+    return store.make(root.artefact, make, what=what) / "root.tar"
 
 
 def _suite() -> str:

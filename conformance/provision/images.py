@@ -9,14 +9,13 @@ from pathlib import Path
 
 from conformance import paths
 from conformance.provision.golang import Go
-from conformance.provision.oci import Entry, ImageFile, push, write_layer
+from conformance.provision.oci import PATH, Entry, ImageFile, push, write_layer
 from conformance.provision.registry import Registry
 from conformance.provision.store import Artefact, Store, file_hash
 
 STUB = "stub"
 #: A user without rights, by number, as charts that ask for `runAsNonRoot` need it.
 USER = "65532:65532"
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @dataclass(frozen=True)

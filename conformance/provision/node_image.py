@@ -6,14 +6,14 @@ import gzip
 import logging
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from conformance.provision.debian import root, root_artefact
+from conformance.provision.debian import Root, make_root
 from conformance.provision.engine import Engine
 from conformance.provision.golang import SOURCES, Go
-from conformance.provision.oci import Entry, ImageFile, write_archive, write_layer
+from conformance.provision.oci import PATH, Entry, ImageFile, write_archive, write_layer
 from conformance.provision.pins import Kubernetes, pins
 from conformance.provision.programs import kubernetes_programs
 from conformance.provision.progress import step
@@ -32,9 +32,10 @@ RECIPE = 1
 COPY_SECONDS = 900.0
 
 #: The packages of the node itself, and those beneath kube-proxy.
-ROOTS = ("node", "proxy")
+ROOTS = {"node": Root("node", "minbase"), "proxy": Root("proxy", "extract")}
 FILES = SOURCES / "node"
-CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy")
+CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
+IPTABLES = [f"{family}tables{what}" for family in ("ip", "ip6") for what in ("", "-save", "-restore")]
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def artefact(release: Kubernetes) -> Artefact:
     """Return the artefact that is a release's node image as a file."""
     made_from = {
         "programs": [str(program.artefact) for program in kubernetes_programs(release)],
-        "roots": [str(root_artefact(name)) for name in ROOTS],
+        "roots": [str(root.artefact) for root in ROOTS.values()],
         "files": {file.name: file_hash(file) for file in sorted(FILES.iterdir())},
         "kind": pins().tools["kind"].version,
         "recipe": RECIPE,
@@ -86,7 +87,7 @@ def load(engine: Engine, store: Store, release: Kubernetes) -> bool:
 
 def roots(runner: Runner, store: Store) -> dict[str, Path]:
     """Return the tars of the root file systems that the image is made on, made first where they are missing."""
-    return {name: root(runner, store, name) for name in ROOTS}
+    return {name: make_root(runner, store, root) for name, root in ROOTS.items()}
 
 
 def build(engine: Engine, go: Go, store: Store, release: Kubernetes, roots: Mapping[str, Path]) -> Path:
@@ -150,16 +151,19 @@ def _control_plane(
 ) -> dict[str, ImageFile]:
     """Return the images that kubeadm asks for, by the names and tags it asks for them."""
 
-    def image(path: str, program: Path, base: tuple[Path, ...] = ()) -> ImageFile:
-        layer = write_layer(folder / f"layer-{program.name}.tar", [Entry(path, program)])
-        return ImageFile((*base, layer), entrypoint=(path,))
+    def image(path: str, program: Path, base: tuple[Path, ...] = (), more: Iterable[Entry] = ()) -> ImageFile:
+        layer = write_layer(folder / f"layer-{program.name}.tar", [Entry(path, program), *more])
+        return ImageFile((*base, layer), entrypoint=(path,), environment={"PATH": PATH})
 
     images = {
-        f"registry.k8s.io/{name}:{release.version}": image(
-            f"/usr/local/bin/{name}", programs[name], (proxy,) if name == "kube-proxy" else ()
-        )
+        f"registry.k8s.io/{name}:{release.version}": image(f"/usr/local/bin/{name}", programs[name])
         for name in CONTROL_PLANE
     }
+    # Its packages are only unpacked, so the names that their scripts would have linked are missing.
+    links = [Entry(f"/usr/sbin/{name}", link="xtables-nft-multi", mode=0o777) for name in IPTABLES]
+    images[f"registry.k8s.io/kube-proxy:{release.version}"] = image(
+        "/usr/local/bin/kube-proxy", programs["kube-proxy"], (proxy,), links
+    )
     images[f"registry.k8s.io/etcd:{release.etcd}"] = image("/usr/local/bin/etcd", programs["etcd"])
     images[f"registry.k8s.io/coredns/coredns:{release.coredns}"] = image("/coredns", programs["coredns"])
     images[f"registry.k8s.io/pause:{release.pause}"] = image("/pause", programs["pause"])
