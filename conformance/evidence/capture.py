@@ -12,13 +12,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from conformance.api import Api
+from conformance.cluster.scene import Scene
 from conformance.evidence.files import File, Found, Missing
 from conformance.evidence.logs import logs
 from conformance.evidence.node import commands, node
 from conformance.evidence.objects import events, inventory, objects
 from conformance.evidence.releases import releases
 from conformance.evidence.secrets import learn
-from conformance.evidence.snapshot import Deadline, Scene, Snapshot
+from conformance.evidence.snapshot import Deadline, Snapshot
 from conformance.evidence.summary import summary
 from conformance.evidence.write import write_text
 from conformance.run import Runner

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from conformance.api import Api, Resource
 from conformance.errors import ConformanceError
@@ -39,26 +37,6 @@ class Deadline:
     def over(self) -> bool:
         """Say whether no time is left."""
         return time.monotonic() >= self._end
-
-
-@dataclass(frozen=True)
-class Scene:
-    """Where evidence is taken: enough to do so also when the process that made the cluster is gone.
-
-    `pristine` is a file with the objects that were there before anything was done, a JSON list; `commands` the
-    runner's record of what was done.
-    """
-
-    cluster: str
-    kubeconfig: Path
-    pristine: Path | None = None
-    commands: Path | None = None
-
-    def pristine_objects(self) -> dict[ObjectKey, Body]:
-        """Return the objects that were there from the beginning; none where that is not known."""
-        if self.pristine is None or not self.pristine.is_file():
-            return {}
-        return {ObjectKey.of(body): body for body in json.loads(self.pristine.read_text())}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,195 @@
+"""A kind cluster, made of what the machine has at hand, journalled, and gone when it is over.
+
+pytest-kind's own class writes into the current folder, downloads tools, takes over a cluster that happens to have
+its name and runs commands that nobody records. Here every one of these is replaced.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import shutil
+import time
+from pathlib import Path
+from typing import NoReturn
+
+import yaml
+from pytest_kind import KindCluster
+
+from conformance.api import Api
+from conformance.cluster import containers
+from conformance.cluster.journal import CLUSTER, Journal
+from conformance.cluster.pristine import restore, settle
+from conformance.cluster.scene import Scene
+from conformance.cluster.sweep import RUN_VARIABLE, remove_cluster
+from conformance.errors import BadInput, CommandFailed, ConformanceError, MachineLacks
+from conformance.observe.inventory import Inventory
+from conformance.provision import Machine, kind_config
+from conformance.run import Runner
+
+log = logging.getLogger(__name__)
+
+#: Seconds that kind may take: it needs 8 to 15, and several times that on a busy machine.
+CREATE_SECONDS = 240.0
+COMMAND_SECONDS = 60.0
+
+#: Where a node mounts its run's folder, read-only: the proof of who made it.
+_MARK = "/etc/agents-conformance"
+
+
+class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind is not typed
+    """One kind cluster of one run, known to the run's journal; `folder` holds its private files."""
+
+    def __init__(
+        self, name: str, machine: Machine, runner: Runner, journal: Journal, folder: Path | None = None
+    ) -> None:
+        # Not super().__init__(), which makes a folder in the current one.
+        self.name = name
+        self.path = folder or journal.make_folder("clusters", name)
+        self.image = machine.node.reference
+        self.kubeconfig_path = self.path / "kubeconfig"
+        self.kind_path = machine.kind
+        self.kubectl_path = machine.kubectl
+        self.machine = machine
+        self.journal = journal
+        self.runner = runner.with_environment(**machine.engine.environment, **{RUN_VARIABLE: journal.run_id})
+        self._api: Api | None = None
+        self._pristine: Inventory | None = None
+
+    @property
+    def kubeconfig(self) -> Path:
+        """Return the kubeconfig that knows this cluster and no other."""
+        return Path(self.kubeconfig_path)
+
+    @property
+    def scene(self) -> Scene:
+        """Return what evidence needs to know of the cluster."""
+        return Scene(self.name, self.kubeconfig, self.pristine_file, self.runner.record)
+
+    @property
+    def created(self) -> bool:
+        """Say whether it was made, to the end."""
+        return self._pristine is not None
+
+    @property
+    def pristine_file(self) -> Path:
+        """Return the file that keeps the pristine objects for other processes, a JSON list."""
+        return Path(self.path) / "pristine.json"
+
+    @property
+    def api(self) -> Api:
+        """Return the cluster's API server, once kind has made it."""
+        if self._api is None:
+            self._api = Api.from_kubeconfig(self.kubeconfig)
+        return self._api
+
+    @property
+    def pristine(self) -> Inventory:
+        """Return everything the cluster held when it was made."""
+        if self._pristine is None:
+            raise ValueError(f"{self.name} was not created yet")
+        return self._pristine
+
+    def create(self, config_file: str | Path | None = None) -> None:
+        """Make the cluster and wait until it has settled; `config_file` replaces the machine's configuration.
+
+        Raises `BadInput` where someone else has a cluster of that name, which is left alone; `MachineLacks` where
+        the engine, its disk or a port is not to be had; `CommandFailed` and `NotReached` for other failures.
+        """
+        started = time.monotonic()
+        self._refuse_a_foreign_one()
+        self.journal.record(CLUSTER, self.name, kubeconfig=self.kubeconfig, pristine=self.pristine_file,
+                            commands=self.runner.record)  # fmt: skip
+        config = Path(config_file) if config_file else self._configuration()
+        log.info("creating cluster %s", self.name)
+        try:
+            # A failed one is retained for the evidence, and deleted by who asked for it.
+            self.runner.run(self.kind_path, "create", "cluster", "--name", self.name, "--image", self.image,
+                            "--kubeconfig", self.kubeconfig, "--config", config, "--retain",
+                            timeout=CREATE_SECONDS)  # fmt: skip
+        except CommandFailed as error:
+            raise _explained(error) from error
+        made = time.monotonic() - started
+        self._pristine = settle(self.api)
+        self.pristine_file.touch(0o600)
+        self.pristine_file.write_text(json.dumps(list(self._pristine.values())))
+        self.journal.made(CLUSTER, self.name)
+        log.info(
+            "cluster %s was made in %.1f s and settled after %.1f s", self.name, made, time.monotonic() - started
+        )
+
+    def reset(self) -> None:
+        """Bring the cluster back to pristine and verify it; raises `NotPristine` where it has to be replaced."""
+        started = time.monotonic()
+        restore(self.api, self.pristine)
+        log.info("cluster %s is pristine again after %.1f s", self.name, time.monotonic() - started)
+
+    def delete(self) -> None:
+        """Remove the cluster, in whatever state it is, with its private files."""
+        if self._api is not None:
+            self._api.close()
+            self._api = None
+        remove_cluster(self.machine.engine, self.journal, self.name)
+        self.journal.done(CLUSTER, self.name)
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    def keep(self) -> str:
+        """Leave the cluster for a person until `clean`; return how to look inside."""
+        self.journal.keep(CLUSTER, self.name)
+        return (
+            f"cluster {self.name} is kept until `agents-conformance clean`; look inside with\n"
+            f"  export KUBECONFIG={self.kubeconfig}\n"
+            f"  {self.kubectl_path} get all --all-namespaces\n"
+            f"  docker exec -it {self.name}-control-plane bash"
+        )
+
+    def kubectl(self, *args: str, timeout: float = COMMAND_SECONDS) -> str:
+        """Run kubectl against the cluster and return what it said. Raises `CommandFailed`."""
+        return self.runner.run(self.kubectl_path, *args, env={"KUBECONFIG": str(self.kubeconfig)},
+                               timeout=timeout).stdout  # fmt: skip
+
+    def load_docker_image(self, docker_image: str) -> None:
+        """Copy an image from the engine into the node. Raises `CommandFailed`."""
+        self.runner.run(self.kind_path, "load", "docker-image", "--name", self.name, docker_image,
+                        timeout=CREATE_SECONDS)  # fmt: skip
+
+    def port_forward(self, *_: object, **__: object) -> NoReturn:
+        """Refuse: the inherited one runs an unrecorded command; calls are made from inside the cluster."""
+        raise NotImplementedError("see conformance.observe.availability for calls to Services")
+
+    def ensure_kind(self) -> None:
+        """Do nothing: the machine has been provisioned, and nothing is downloaded."""
+
+    def ensure_kubectl(self) -> None:
+        """Do nothing, as `ensure_kind`."""
+
+    def _refuse_a_foreign_one(self) -> None:
+        nodes = containers.nodes(self.machine.engine, self.name)
+        if foreign := [node.name for node in nodes if not node.mounts_from(self.journal.folder)]:
+            raise BadInput(
+                f"cluster {self.name}: expected no kind cluster of that name, seen one that this run did not make "
+                f"({', '.join(foreign)}); it is left alone, delete or rename it"
+            )
+        containers.remove(self.machine.engine, nodes)
+
+    def _configuration(self) -> Path:
+        config = kind_config(self.machine.node, self.machine.engine, self.machine.registry)
+        mark = Path(self.path) / "mark"
+        mark.mkdir(exist_ok=True)
+        mount = {"hostPath": str(mark), "containerPath": _MARK, "readOnly": True}
+        for node in config["nodes"]:
+            node["extraMounts"] = [*node.get("extraMounts", ()), mount]
+        file = Path(self.path) / "kind.yaml"
+        file.write_text(yaml.safe_dump(config))
+        return file
+
+
+def _explained(error: CommandFailed) -> ConformanceError:
+    if re.search(r"port is already allocated|address already in use|failed to bind host port", str(error)):
+        return MachineLacks(f"a port that the cluster needs is in use; end what listens there: {error}")
+    if re.search(r"No such image|pull access denied|failed to pull image", str(error)):
+        return MachineLacks(
+            f"the node image is gone from the engine; `agents-conformance provision` mends it: {error}"
+        )
+    return containers.explained(error)
