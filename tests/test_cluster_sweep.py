@@ -9,9 +9,7 @@ import psutil
 import pytest
 
 from conformance import paths
-from conformance.cluster import clean as clean_
-from conformance.cluster import containers, sweep
-from conformance.cluster.clean import clean
+from conformance.cluster import clean, cleaning, containers, sweep, sweep_stale_runs, sweeping
 from conformance.cluster.containers import Container
 from conformance.cluster.journal import CLUSTER, CONTAINER, FOLDER, NETWORK, Journal
 from conformance.errors import CommandFailed, MachineLacks
@@ -57,11 +55,11 @@ def engine(monkeypatch):
         fake.networks.remove(words[2])
 
     monkeypatch.setattr(containers, "running_engine", lambda _: fake)
-    monkeypatch.setattr(clean_, "find", lambda _: fake)
+    monkeypatch.setattr(cleaning, "find", lambda _: fake)
     monkeypatch.setattr(containers, "nodes", nodes)
     monkeypatch.setattr(containers, "remove", remove)
     monkeypatch.setattr(containers, "ask", ask)
-    monkeypatch.setattr(sweep, "SETTLING_SECONDS", 0.5)
+    monkeypatch.setattr(sweeping, "SETTLING_SECONDS", 0.5)
     return fake
 
 
@@ -88,7 +86,7 @@ def test_everything_a_run_recorded_goes(engine, state, tmp_path):
     engine.containers[container] = Container(container, container, None, ())
     engine.networks.add(network)
     (tmp_path / "work").mkdir()
-    removed = sweep.sweep(journal)
+    removed = sweep(journal)
     assert removed == [
         f"container {container}",
         f"network {network}",
@@ -105,13 +103,13 @@ def test_what_was_recorded_but_never_made_is_no_trouble():
     journal = Journal.open_new()
     journal.record(CLUSTER, journal.name("gw0"))
     journal.record(NETWORK, journal.name("net"))
-    assert sweep.sweep(journal) == []
+    assert sweep(journal) == []
     assert not journal.folder.exists()
 
 
 def test_a_run_that_made_nothing_needs_no_engine(monkeypatch):
     monkeypatch.setattr(containers, "running_engine", lambda _: pytest.fail("the engine was asked"))
-    assert sweep.sweep(Journal.open_new()) == []
+    assert sweep(Journal.open_new()) == []
 
 
 def test_a_cluster_of_the_same_name_by_someone_else_is_left_alone(engine, caplog):
@@ -119,7 +117,7 @@ def test_a_cluster_of_the_same_name_by_someone_else_is_left_alone(engine, caplog
     name = journal.name("gw0")
     journal.record(CLUSTER, name)
     engine.node(name, "/home/someone")
-    assert sweep.sweep(journal) == []
+    assert sweep(journal) == []
     assert list(engine.containers) == [f"{name}-control-plane"]
     assert "made by someone else, left alone" in caplog.text
 
@@ -129,8 +127,8 @@ def test_a_kept_cluster_stays_until_clean(engine):
     kept, other = _cluster(engine, journal), _cluster(engine, journal, "gw1")
     journal.keep(CLUSTER, kept)
     journal.close()
-    assert sweep.sweep_stale_runs() == [f"cluster {other}"]
-    assert sweep.sweep_stale_runs() == []
+    assert sweep_stale_runs() == [f"cluster {other}"]
+    assert sweep_stale_runs() == []
     assert list(engine.containers) == [f"{kept}-control-plane"]
     assert clean() == [f"cluster {kept}"]
     assert not engine.containers
@@ -143,8 +141,8 @@ def test_without_an_engine_the_journal_stays_for_the_next_sweep(engine, monkeypa
     with monkeypatch.context() as gone:
         gone.setattr(containers, "running_engine", lambda _: (_ for _ in ()).throw(MachineLacks("no engine")))
         with pytest.raises(MachineLacks):
-            sweep.sweep(journal)
-    assert sweep.sweep_stale_runs() == [f"cluster {journal.name('gw0')}"]
+            sweep(journal)
+    assert sweep_stale_runs() == [f"cluster {journal.name('gw0')}"]
 
 
 def test_commands_that_outlived_their_run_are_ended_and_waited_for(engine):
@@ -153,13 +151,13 @@ def test_commands_that_outlived_their_run_are_ended_and_waited_for(engine):
     journal.record(CLUSTER, name)
     journal.close()
     command, other = (
-        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], env={sweep.RUN_VARIABLE: run})
+        subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], env={sweeping.RUN_VARIABLE: run})
         for run in (journal.run_id, "ffffffff")
     )
     # The engine still makes what the command had asked for when it was killed.
     engine.appear.append((name, journal.folder))
     try:
-        assert sweep.sweep_stale_runs() == [f"cluster {name}"]
+        assert sweep_stale_runs() == [f"cluster {name}"]
         assert not psutil.pid_exists(command.pid)
         assert other.poll() is None, "another run's"
     finally:

@@ -22,7 +22,7 @@ from conformance.cluster import containers
 from conformance.cluster.journal import CLUSTER, Journal
 from conformance.cluster.pristine import restore, settle
 from conformance.cluster.scene import Scene
-from conformance.cluster.sweep import RUN_VARIABLE, remove_cluster
+from conformance.cluster.sweeping import RUN_VARIABLE, remove_cluster
 from conformance.errors import BadInput, CommandFailed, ConformanceError, MachineLacks
 from conformance.observe.inventory import Inventory
 from conformance.provision import Machine, kind_config

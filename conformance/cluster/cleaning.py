@@ -10,7 +10,7 @@ from pathlib import Path
 from conformance import paths
 from conformance.cluster import containers
 from conformance.cluster.journal import PROCESS, Journal, live_runs, stale_runs
-from conformance.cluster.sweep import sweep_all
+from conformance.cluster.sweeping import sweep_all
 from conformance.provision.engine import find
 from conformance.run import Runner
 
