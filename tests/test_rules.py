@@ -12,7 +12,7 @@ from conformance.errors import BadInput
 from conformance.judge import Answer, Verdict
 from conformance.refusal import Refusal
 from conformance.render import Surroundings
-from conformance.rules import LONG_LIVED, Declared, guard, load
+from conformance.rules import LONG_LIVED, guard, load
 from conformance.rules.determinism import deterministic
 from conformance.rules.inputs import Judged, Pair, Repeats, Version
 from conformance.rules.names import stable_names
@@ -287,9 +287,9 @@ def test_a_further_values_set_that_does_not_render_is_found() -> None:
 # --- bad input ---
 
 
-def refused(*documents: str, declared: list[Declared] | None = None, refusal: Refusal | None = None) -> str:
+def refused(*documents: str, refusal: Refusal | None = None) -> str:
     with pytest.raises(BadInput) as caught:
-        guard([rendering(*documents, refusal=refusal)], "agents", declared or [])
+        guard([rendering(*documents, refusal=refusal)], "agents")
     assert "\n" not in str(caught.value)
     assert "; " in str(caught.value)
     return str(caught.value)
@@ -320,16 +320,6 @@ def test_finalizers_are_refused() -> None:
     assert "seen finalizers x.io/y" in refused(
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, finalizers: [x.io/y]}"
     )
-
-
-def test_what_the_contract_declares_must_be_there() -> None:
-    pods = deployment("a", "x: y", body="containers: [{name: app}]")
-    guard([rendering(pods, service("s", "x: y"))], "agents", [Declared("Deployment", "a", ("app",)),
-                                                              Declared("Service", "s")])  # fmt: skip
-    assert "Deployment/b in agents" in refused(pods, declared=[Declared("Deployment", "b")])
-    assert "seen only Deployments a;" in refused(pods, declared=[Declared("Deployment", "b")])
-    assert "container sidecar" in refused(pods, declared=[Declared("Deployment", "a", ("sidecar",))])
-    assert "Services none" in refused(pods, declared=[Declared("Service", "a")])
 
 
 def test_a_chart_that_does_not_render_is_refused_with_helms_place() -> None:

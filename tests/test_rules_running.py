@@ -10,12 +10,11 @@ from pathlib import Path
 import pytest
 from made_up import deployment
 
-from conformance.checks import Outcome
-from conformance.errors import BadInput, MachineLacks
+from conformance.errors import BadInput, Incomplete, MachineLacks
 from conformance.judge import Answer, Judge, Verdict
 from conformance.manifests import Manifests
 from conformance.render import Renderer, ValuesSet
-from conformance.rules import Rules, run_rules
+from conformance.rules import Rules, load
 from conformance.rules.bumped import bumped
 from conformance.rules.surroundings import all_surroundings, functions, may_ask_the_clock
 from conformance.run import Runner
@@ -72,24 +71,19 @@ def chart(folder: Path, template: str, version: str = "0.9.2") -> Path:
 STABLE = deployment("a", "app: a")
 
 
-def outcomes(rules: Rules) -> dict[str, str]:
-    return {result.id.removeprefix("render/"): result.outcome.value for result in run_rules(rules)}
-
-
 def test_a_sound_pair_passes_everything(renderer: Renderer, tmp_path: Path) -> None:
-    judge = FakeJudge()
-    rules = Rules(
-        chart(tmp_path / "new", STABLE), renderer, judge, values=[OWN], baseline=chart(tmp_path / "old", STABLE)
-    )
-    assert set(outcomes(rules).values()) == {"pass"}
-    assert judge.started
+    judge, baseline = FakeJudge(), chart(tmp_path / "old", STABLE)
+    rules = Rules(chart(tmp_path / "new", STABLE), renderer, judge, values=[OWN], baseline=baseline)
+    rules.begin()
+    assert {id_: rules.judge(id_) for id_ in load()} == {id_: [] for id_ in load()}
+    assert judge.started == 1
 
 
 def test_without_a_baseline_the_pair_rules_are_incomplete(renderer: Renderer, tmp_path: Path) -> None:
-    results = run_rules(Rules(chart(tmp_path / "new", STABLE), renderer, FakeJudge(), values=[OWN]))
-    pairs = [result for result in results if "stable" in result.id]
-    assert {result.outcome for result in pairs} == {Outcome.INCOMPLETE}
-    assert all("--baseline" in str(result.reason) for result in pairs)
+    rules = Rules(chart(tmp_path / "new", STABLE), renderer, FakeJudge(), values=[OWN])
+    for id_ in ("render/stable-names", "render/stable-selectors"):
+        with pytest.raises(Incomplete, match="--baseline"):
+            rules.judge(id_)
 
 
 def test_what_follows_the_version_is_found_without_a_baseline(renderer: Renderer, tmp_path: Path) -> None:
@@ -123,23 +117,24 @@ def test_where_a_finding_was_made_is_said(renderer: Renderer, tmp_path: Path) ->
 
 def test_a_chart_that_refuses_the_runs_own_values_is_bad_input(renderer: Renderer, tmp_path: Path) -> None:
     rules = Rules(chart(tmp_path / "new", STABLE), renderer, FakeJudge(), values=[REFUSED])
-    with pytest.raises(BadInput, match=r"agents/templates/a\.yaml:1"):
-        run_rules(rules)
+    for id_ in load():
+        with pytest.raises(BadInput, match=r"agents/templates/a\.yaml:1"):
+            rules.judge(id_)
     with pytest.raises(BadInput, match=r"agents/templates/a\.yaml:1"):
         rules.guard()
 
 
-def test_a_judge_that_does_not_start_leaves_its_rule_incomplete(renderer: Renderer, tmp_path: Path) -> None:
+def test_a_judge_that_does_not_start_is_not_the_charts_fault(renderer: Renderer, tmp_path: Path) -> None:
     class Broken(FakeJudge):
         def review(self, manifests: Manifests, definitions: Manifests = Manifests()) -> list[Verdict]:  # noqa: B008
             del manifests, definitions
             raise MachineLacks("the judge's etcd ended with status 1: no")
 
-    for judge, reason in ((Broken(), "etcd ended"), (None, "there is no judge")):
-        rules = Rules(chart(tmp_path / reason, STABLE), renderer, judge, values=[OWN])
-        (result,) = run_rules(rules, ["render/schema-valid"])
-        assert result.outcome is Outcome.INCOMPLETE
-        assert reason in str(result.reason)
+    candidate = chart(tmp_path / "new", STABLE)
+    with pytest.raises(MachineLacks, match="etcd ended"):
+        Rules(candidate, renderer, Broken(), values=[OWN]).judge("render/schema-valid")
+    with pytest.raises(Incomplete, match="there is no judge"):
+        Rules(candidate, renderer, None, values=[OWN]).judge("render/schema-valid")
 
 
 @pytest.mark.parametrize(("word", "waits"), [("ZONE", False), ("TIME", True)])

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from conformance.errors import BadInput
 from conformance.kube_yaml import at, mapping
-from conformance.manifests import Manifest, Manifests, ObjectKey
+from conformance.manifests import Manifest
 from conformance.render import Rendering
 
 #: Kubernetes' own namespaces, and the one that everything without a namespace of its own ends up in.
 FOREIGN = frozenset({"default", "kube-node-lease", "kube-public", "kube-system"})
 
 
-
 def guard(renderings: Iterable[Rendering], namespace: str) -> None:
-    """Refuse charts that must not be installed on anybody's cluster, or that are not what the contract describes.
+    """Refuse charts that must not be installed on anybody's cluster.
 
     Each rendering is one of the run's own values: one that Helm refuses is bad input too. Raises `BadInput` with
     the first thing found: object and template, expected, seen, what to do.

@@ -46,7 +46,9 @@ def require_usable(subject: Subject, tools: Tools, runner: Runner, folder: Path)
         rules = _rules(subject, renderer, None)
         rules.guard()
         own = renderer.render(subject.candidate.folder, rules.values[0]).manifests
-    images = {workload.name: subject.images[CANDIDATE] for workload in subject.contract.workloads if subject.images}
+    images = {
+        workload.name: subject.images[CANDIDATE] for workload in subject.contract.workloads if subject.images
+    }
     require_rendered(subject.contract, own, images)
     return own
 

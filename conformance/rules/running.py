@@ -1,4 +1,4 @@
-"""Run rules: gather what each looks at, ask it, and say how it ended."""
+"""Run rules: gather what each looks at, and ask it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Rules:
                 self._renderer.submit(self.candidate, values, surroundings)
 
     def guard(self) -> None:
-        """Refuse, with `BadInput`, charts that must not be installed or are not what the contract describes."""
+        """Refuse, with `BadInput`, charts that must not be installed anywhere, under any values set."""
         guard(self._own(), self._renderer.namespace)
         further = [self._render(chart, values) for chart in self._charts() for values in self.values[1:]]
         guard([rendering for rendering in further if rendering.refusal is None], self._renderer.namespace)
