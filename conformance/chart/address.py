@@ -140,7 +140,8 @@ def _credentials(source: str) -> Credentials | None:
         return None
     if url["user"] is None:
         if _half_parsed(url):
-            REDACTOR.add(*source[url.end("scheme") :].rpartition("@")[0].split(":"))
+            after = source[url.end("scheme") :].partition(":")[2]
+            REDACTOR.add(url["host"].partition(":")[2], after.partition("@")[0])
         return None
     user, _, password = url["user"].partition(":")
     secret = [password] if password not in ("", "x-oauth-basic") else [] if "ssh://" in source else [user]

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from conformance.chart.folder import printable
-from conformance.chart.limits import CHUNK, MIB, PACKED, UNPACKED, Limits
+from conformance.chart.limits import CHUNK, MIB, PACKED, UNPACKED, Limits, blames_machine
 from conformance.errors import BadInput
 
 #: What a tar adds to its content at most: a header and padding for each file, and long names.
@@ -39,9 +39,11 @@ def unpack(archive: Path, to: Path, shown: str, limits: Limits | None = None) ->
         to.mkdir()
         limits = limits or Limits()
         with archive.open("rb") as packed:
-            for name, content in _members(packed, shown):
+            for name, content in _members(packed, to.parent, shown):
                 _write(to, name, content, limits, shown)
     except _BROKEN as error:
+        if blames_machine(error):
+            raise
         raise BadInput(
             f"chart {shown}: expected a gzipped tar, seen a broken one: {_told(error)}; pack it again"
         ) from None
@@ -62,14 +64,14 @@ def check_subcharts(chart: Path, shown: str, limits: Limits | None = None, depth
         inside = f"{shown}, subchart {printable(packed.name)}"
         if depth >= _DEEPEST:
             raise BadInput(f"chart {inside}: expected at most {_DEEPEST} archives in each other, seen more")
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory(dir=chart.parent) as folder:
             unpack(packed, Path(folder) / "chart", inside, limits)
             check_subcharts(Path(folder) / "chart", inside, limits, depth + 1)
 
 
-def _members(packed: IO[bytes], shown: str) -> Iterator[tuple[str, IO[bytes]]]:
+def _members(packed: IO[bytes], beside: Path, shown: str) -> Iterator[tuple[str, IO[bytes]]]:
     """Yield each file's path below the archive's one top folder, and its content."""
-    with tempfile.TemporaryFile() as plain:
+    with tempfile.TemporaryFile(dir=beside) as plain:
         _decompress(packed, plain, shown)
         top = None
         with tarfile.open(fileobj=cast("IO[bytes]", _SmallReads(plain)), mode="r:", errorlevel=2) as tar:

@@ -87,14 +87,18 @@ def compare_versions(baseline: Chart, candidate: Chart) -> str | None:
 
 
 def _open_files(path: Path, to: Path, name: str) -> None:
-    if path.is_dir():
+    try:
+        is_folder, is_there = path.is_dir(), path.exists()
+    except OSError as error:
+        raise BadInput(f"chart {name}: cannot be looked at: {error.strerror}; check the path") from None
+    if is_folder:
         folder.copy(path, to, name)
     elif path.name.endswith((".tgz", ".tar.gz")):
-        if not path.exists():
+        if not is_there:
             raise BadInput(f"chart {name}: expected a .tgz file, seen nothing there; check the path")
         archive.unpack(path, to, name)
     else:
-        seen = "another kind of file" if path.exists() else "nothing there"
+        seen = "another kind of file" if is_there else "nothing there"
         raise BadInput(f"chart {name}: expected a chart's folder or .tgz, seen {seen}; check the path")
 
 
@@ -107,8 +111,8 @@ def _opened(source: str, into: Path, fill: Callable[[Path, Path], None]) -> Char
         raise MachineLacks(f"chart {source}: no folder for its copy at {into}: {error.strerror}") from None
     try:
         fill(work, work / "unpacked")
-        metadata = read_metadata(work / "unpacked", source)
         archive.check_subcharts(work / "unpacked", source)
+        metadata = read_metadata(work / "unpacked", source)
         for left in ("git", "oci", "reference"):
             shutil.rmtree(work / left, ignore_errors=True)
         own = (work / "unpacked").rename(work / metadata.name)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from conformance.chart.helmignore import Ignore
-from conformance.chart.limits import Limits
+from conformance.chart.limits import Limits, blames_machine
 from conformance.errors import BadInput
 
 
@@ -26,7 +26,13 @@ def copy(source: Path, to: Path, shown: str) -> None:
             seen = "an empty folder" if not any(source.iterdir()) else "a folder without one"
             raise BadInput(f"chart {shown}: expected a folder with Chart.yaml, seen {seen}; is it a chart?")
         _Copy(source.resolve(), shown, _ignore(source, shown)).folder(source.resolve(), to, "", ())
+        if not (to / "Chart.yaml").is_file():
+            raise BadInput(
+                f"chart {shown}: .helmignore: expected Chart.yaml in the chart, seen a rule that drops it"
+            )
     except (OSError, RuntimeError, ValueError) as error:
+        if blames_machine(error):
+            raise
         told = "".join(c if c.isprintable() else "?" for c in str(error))
         raise BadInput(f"chart {shown}: cannot be read: {told}; check its files") from None
 

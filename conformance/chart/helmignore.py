@@ -64,27 +64,44 @@ def _read(rule: str) -> _Rule:
 
 
 def _translated(glob: str) -> str:
-    """Return the regular expression of a pattern as Go's filepath.Match reads it."""
+    """Return the regular expression of a pattern as Go's filepath.Match reads it. Raises `re.error`."""
     words, at = [], 0
     while at < len(glob):
-        character = glob[at]
-        at += 1
-        if character == "*":
-            words.append("[^/]*")
-        elif character == "?":
-            words.append("[^/]")
-        elif character == "\\":
-            if at == len(glob):
-                raise re.error("nothing follows the backslash")
-            words.append(re.escape(glob[at]))
-            at += 1
-        elif character == "[":
-            found = re.compile(r"\^?(?:\\.|[^\]\\])+\]").match(glob, at)
-            if found is None:
-                raise re.error("a bracket is not closed")
-            inside = re.sub(r"([\[&~|])", r"\\\1", found.group()[:-1])
-            words.append(f"(?!/)[{inside}]")
-            at = found.end()
+        if glob[at] == "[":
+            word, at = _class(glob, at + 1)
+        elif glob[at] in "*?":
+            word, at = "[^/]*" if glob[at] == "*" else "[^/]", at + 1
         else:
-            words.append(re.escape(character))
+            character, at = _character(glob, at)
+            word = re.escape(character)
+        words.append(word)
     return "".join(words)
+
+
+def _class(glob: str, at: int) -> tuple[str, int]:
+    """Return the expression of a class that begins at a place, and the place behind it; `[b-a]` holds nothing."""
+    negated = glob.startswith("^", at)
+    at += negated
+    ranges: list[str] = []
+    while not ranges or not glob.startswith("]", at):
+        if glob.startswith(("-", "]"), at):
+            raise re.error("a range begins with a character")
+        first, at = _character(glob, at)
+        last = first
+        if glob.startswith("-", at):
+            if glob.startswith(("-", "]"), at + 1):
+                raise re.error("a range ends with a character")
+            last, at = _character(glob, at + 1)
+        ranges.append(f"{re.escape(first)}-{re.escape(last)}" if first <= last else "")
+    inside = "".join(ranges)
+    if negated:
+        return (f"[^{inside}]" if inside else "."), at + 1
+    return (f"[{inside}]" if inside else "(?!)"), at + 1
+
+
+def _character(glob: str, at: int) -> tuple[str, int]:
+    """Return the character at a place, without its backslash, and the place behind it."""
+    at += glob.startswith("\\", at)
+    if at >= len(glob):
+        raise re.error("the pattern ends too early")
+    return glob[at], at + 1

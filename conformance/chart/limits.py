@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 from typing import IO
 
@@ -11,6 +12,13 @@ MIB = 1024 * 1024
 #: Bytes of a packed archive; bytes of all files; bytes of one file (both Helm 3's); files and folders; levels.
 PACKED, UNPACKED, ONE_FILE, ENTRIES, LEVELS = 20 * MIB, 100 * MIB, 5 * MIB, 10_000, 50
 CHUNK = 16 * 1024
+#: What the system says when it is not the chart that is wrong.
+_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
+
+
+def blames_machine(error: BaseException) -> bool:
+    """Say whether an error is the machine's doing: a full disk, too many open files."""
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno in _MACHINE)
 
 
 @dataclass

@@ -151,8 +151,9 @@ _FORMS = {
 def _shapes(errors: list[ErrorDetails], located: Located) -> Iterator[Contradiction]:
     """Yield one contradiction a place: the members of a union each report their own."""
     grouped: dict[Place, list[ErrorDetails]] = {}
-    # A misspelt key is unknown, and the right one missing: the first says more.
-    for error in [error for error in errors if error["type"] == "extra_forbidden"] or errors:
+    # Of another kind of file every key is unknown; a misspelt key is unknown, and the right one missing.
+    foreign = [error for error in errors if error["loc"] == ("apiVersion",)]
+    for error in foreign or [error for error in errors if error["type"] == "extra_forbidden"] or errors:
         place: Place = tuple(error["loc"])
         if error["type"] == "too_short" and located.at(place):
             continue  # said of a list as well as of the entry that is wrong
