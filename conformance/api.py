@@ -25,6 +25,11 @@ Body = dict[str, Any]
 
 #: Seconds a single request may take; the API server answers in milliseconds or is not there.
 REQUEST_SECONDS = 30.0
+#: A server that is busy for a moment, as with the storage of a kind just defined, is asked again for about 8 s.
+_BUSY = urllib3.Retry(
+    total=None, connect=0, read=0, redirect=0, other=0, status=20, status_forcelist={429}, allowed_methods=None,
+    backoff_factor=0.05, backoff_max=0.5, respect_retry_after_header=False, raise_on_status=False,
+)  # fmt: skip
 _DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 
 
@@ -128,7 +133,7 @@ class Api:
     ) -> None:  # fmt: skip
         self.url = url.rstrip("/")
         self._headers = dict(headers or {})
-        self._pool = urllib3.PoolManager(num_pools=2, maxsize=32, retries=False, **tls)
+        self._pool = urllib3.PoolManager(num_pools=2, maxsize=32, retries=_BUSY, **tls)
         self._resources: dict[tuple[str, str], Resource] = {}
         self._discovering = threading.Lock()
 

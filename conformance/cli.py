@@ -59,10 +59,16 @@ def run(
     workers: Annotated[
         int | None, typer.Option("-n", min=1, help="Clusters side by side; two where the machine carries them.")
     ] = None,
-    expression: Annotated[str | None, typer.Option("-k", metavar="EXPR", help="Only the checks that match.")] = None,
-    mark: Annotated[str | None, typer.Option("-m", metavar="MARK", help="Only the checks so marked: core.")] = None,
+    expression: Annotated[
+        str | None, typer.Option("-k", metavar="EXPR", help="Only the checks that match.")
+    ] = None,
+    mark: Annotated[
+        str | None, typer.Option("-m", metavar="MARK", help="Only the checks so marked: core.")
+    ] = None,
     report_dir: Annotated[Path | None, typer.Option(help="A new or empty folder; `report` if left out.")] = None,
-    keep_cluster: Annotated[bool, typer.Option("--keep-cluster", help="Keep a cluster in which a check failed.")] = False,
+    keep_cluster: Annotated[
+        bool, typer.Option("--keep-cluster", help="Keep a cluster in which a check failed.")
+    ] = False,
     no_install_engine: NoInstall = False,
 ) -> None:
     """Judge a chart on real clusters and write the report."""
@@ -81,6 +87,7 @@ def list_(
 ) -> None:
     """List the checks: id, level, seed and needs."""
     from conformance import catalogue
+    from conformance.report import text
 
     checks = catalogue.load().values()
     if _format(output, "table", "json") == "json":
@@ -91,10 +98,8 @@ def list_(
         ]  # fmt: skip
         sys.stdout.write(json.dumps(said, indent=2) + "\n")
         return
-    table = Table("id", "level", "needs", "proves (seed)", box=None, pad_edge=False)
     for check in checks:
-        table.add_row(check.id, check.level, ", ".join(check.needs), f"{check.about} [dim]({check.seed})[/dim]")
-    Console().print(table)
+        sys.stdout.write("\n".join(text.described(check)) + "\n")
 
 
 @app.command(name="rules")
@@ -116,8 +121,12 @@ def rules_(
 
 @app.command()
 def mutants(
-    ids: Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Only the mutants that these ids catch.")] = None,
-    rules_only: Annotated[bool, typer.Option("--rules-only", help="No cluster: the rules on every mutant.")] = False,
+    ids: Annotated[
+        list[str] | None, typer.Argument(metavar="[ID]...", help="Only the mutants that these ids catch.")
+    ] = None,
+    rules_only: Annotated[
+        bool, typer.Option("--rules-only", help="No cluster: the rules on every mutant.")
+    ] = False,
     matrix: Annotated[bool, typer.Option("--matrix", help="Every scenario on every mutant (nightly).")] = False,
     workers: Annotated[int | None, typer.Option("-n", min=1, help="Clusters side by side.")] = None,
     helm: HelmVersion = HELM,

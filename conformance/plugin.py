@@ -21,7 +21,7 @@ import pytest
 from conformance import paths, progress
 from conformance.checks import REGISTRY, Outcome
 from conformance.cluster import Lease
-from conformance.errors import ConformanceError, Incomplete
+from conformance.errors import ConformanceError
 from conformance.journey import Installed, Lifecycle
 from conformance.options import HELM, KUBE_VERSION, Options
 from conformance.preparation import Preparation, prepared
@@ -201,13 +201,13 @@ def _why_incomplete(excinfo: pytest.ExceptionInfo[BaseException] | None) -> str:
 
 @pytest.fixture(scope="session")
 def preparation(request: pytest.FixtureRequest) -> Preparation:
-    """What the run stands on: the charts, the contract, the machine."""
+    """Return what the run stands on: the charts, the contract, the machine."""
     return request.config.stash[_PREPARATION]
 
 
 @pytest.fixture(scope="session")
 def lease(request: pytest.FixtureRequest, preparation: Preparation) -> Iterator[Lease]:
-    """The worker's one cluster; it is made when first asked for."""
+    """Lend the worker its one cluster; it is made when first asked for."""
     with preparation.lease(_worker(request.config)) as lease:
         request.config.stash[_LEASE] = lease
         yield lease
@@ -215,20 +215,20 @@ def lease(request: pytest.FixtureRequest, preparation: Preparation) -> Iterator[
 
 @pytest.fixture(scope="session")
 def installed(preparation: Preparation, lease: Lease) -> Iterator[Installed]:
-    """The candidate, installed on a pristine cluster."""
+    """Yield the candidate's install on a pristine cluster."""
     with Installed(preparation.setting(lease)) as journey:
         yield journey
 
 
 @pytest.fixture(scope="session")
 def lifecycle(preparation: Preparation, lease: Lease) -> Iterator[Lifecycle]:
-    """The baseline installed, upgraded to the candidate and rolled back, on a pristine cluster."""
+    """Yield the baseline's life on a pristine cluster: upgraded to the candidate and rolled back."""
     with Lifecycle(preparation.setting(lease)) as journey:
         yield journey
 
 
 @pytest.fixture(scope="session")
 def rules(preparation: Preparation) -> Iterator[Rules]:
-    """The run's renderings and the judge."""
+    """Render the charts and start the judge."""
     with preparation.rules() as rules:
         yield rules

@@ -77,7 +77,9 @@ class Preparation:
     @contextmanager
     def rules(self) -> Iterator[Rules]:
         """Render the charts and start the judge."""
-        with rules.opened(self.subject, self.machine.tools, self.runner, self.journal.make_folder("rules")) as judging:
+        with rules.opened(
+            self.subject, self.machine.tools, self.runner, self.journal.make_folder("rules")
+        ) as judging:
             yield judging
 
     def with_evidence(self, result: CheckResult, lease: Lease) -> CheckResult:
@@ -106,7 +108,6 @@ def prepared(options: Options) -> Iterator[Preparation]:
 
     Raises `BadInput` before anything is made that stays, `MachineLacks` where the machine cannot be made ready.
     """
-    provision.require_version(options.kube_version)
     folder = report_folder(options.report_dir)
     try:
         for line in sweep_stale_runs():
@@ -140,7 +141,6 @@ def _prepare(options: Options, report_dir: Path, journal: Journal) -> Preparatio
 @contextmanager
 def rules_alone(options: Options) -> Iterator[tuple[Rules, Subject, Context]]:
     """Prepare a judgement by the rules alone: no engine, no cluster, nothing left behind."""
-    provision.require_version(options.kube_version)
     tools = provision.tools(options.kube_version)
     with tempfile.TemporaryDirectory(prefix=f"{paths.APP}-") as made:
         folder = Path(made)
@@ -208,9 +208,7 @@ def _images(promised: Contract, machine: Machine) -> dict[str, Image]:
 
 
 def _stub(machine: Machine, side: str, config: dict[str, str], executables: Sequence[str] = ()) -> Image:
-    return provision.push_stub(
-        machine.stub, machine.registry, side, {**config, "STUB_VERSION": side}, executables
-    )
+    return provision.push_stub(machine.stub, machine.registry, side, {**config, "STUB_VERSION": side}, executables)
 
 
 def _notes(subject: Subject) -> tuple[str, ...]:

@@ -86,7 +86,7 @@ def _arguments(options: Options, workers: int, expression: str | None, mark: str
     words = ["-c", str(own), f"--rootdir={scenarios}", f"--confcutdir={scenarios}", "--import-mode=importlib"]
     for plugin in ("conformance.plugin", "xdist.plugin", "no:cacheprovider", "no:warnings"):
         words += ["-p", plugin]
-    words += ["-q", "--no-header", "--no-summary", "--tb=no", "--capture=no"]
+    words += ["-qq", "--no-header", "--no-summary", "--tb=no", "--capture=no"]
     words += ["-n", str(workers), "--dist=loadgroup"] if workers > 1 else []
     words += ["-k", expression] if expression else []
     words += ["-m", mark] if mark else []

@@ -52,7 +52,7 @@ def other_images(contract: Contract, stage: Stage) -> Iterator[Finding]:
             yield Finding(
                 object=str(workload.key),
                 expected=f"container {name} of every running pod has {digest}",
-                observed="; ".join(f"{pod} has {image}" for pod, image in others.items()) or "no pod is running",
+                observed="\n".join(f"{pod} has {image}" for pod, image in others.items()) or "no pod is running",
                 why=f"after the {stage.operation} the pods do not run the image that revision {stage.revision} pins",
                 remedy="let the image be decided by the chart's values alone, pinned by digest",
             )
@@ -226,7 +226,9 @@ def lost_custom_resources(contract: Contract, before: Stage, after: Stage) -> It
             yield Finding(
                 object=str(key),
                 expected=f"the same object as before the {after.operation}, uid {was}",
-                observed="it is gone" if now is None else f"uid {now['metadata']['uid']}: made anew, its content lost",
+                observed="it is gone"
+                if now is None
+                else f"uid {now['metadata']['uid']}: made anew, its content lost",
                 why=f"the {after.operation} deleted it, with everything users had stored in it",
                 remedy="keep CustomResourceDefinitions in crds/, which Helm never deletes, or annotate them "
                 "helm.sh/resource-policy: keep",

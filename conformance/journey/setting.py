@@ -109,7 +109,9 @@ class Setting:
                     self._create(manifest.body)
                 except ApiRefusal as refusal:
                     if refusal.reason != "AlreadyExists":
-                        raise Incomplete(f"{file.name}: {manifest.key} was refused: {refusal.message}") from refusal
+                        raise Incomplete(
+                            f"{file.name}: {manifest.key} was refused: {refusal.message}"
+                        ) from refusal
 
     def _prepare(self) -> None:
         self._create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self._namespace}})

@@ -33,7 +33,9 @@ class Context:
 
 def write(folder: Path, context: Context, results: Sequence[CheckResult], *, interrupted: bool = False) -> None:
     """Write `report.json` and `junit.xml` into an existing folder, secrets redacted."""
-    write_text(folder / "report.json", json.dumps(as_json(context, results, interrupted=interrupted), indent=2) + "\n")
+    write_text(
+        folder / "report.json", json.dumps(as_json(context, results, interrupted=interrupted), indent=2) + "\n"
+    )
     write_text(folder / "junit.xml", as_junit(context, results))
 
 

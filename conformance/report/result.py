@@ -11,6 +11,7 @@ from typing import Any
 from conformance.checks import CORE, REGISTRY, Check, Finding, Outcome
 from conformance.contract import Contract, Lack
 
+
 @dataclass(frozen=True)
 class CheckResult:
     """How one check ended. `reason` says why it is incomplete or deselected; `seconds` is wall time.
@@ -28,7 +29,7 @@ class CheckResult:
 
     @classmethod
     def lacking(cls, id_: str, lack: Lack) -> CheckResult:
-        """Return the result of a check whose need is not met: left out where the contract says so, else incomplete."""
+        """Return the result of a check with an unmet need: left out if the contract says so, else incomplete."""
         if lack.declared:
             return cls(id_, Outcome.DESELECTED, reason=lack.reason, without=lack.need)
         return cls(id_, Outcome.INCOMPLETE, reason=f"it needs {lack.need}: {lack.reason}")

@@ -7,11 +7,19 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from conformance.checks import Finding, Outcome
+from conformance.checks import Check, Finding, Outcome
 from conformance.report.result import CheckResult, verdict
 
 #: Columns of a terminal nobody has widened.
 WIDTH = 80
+
+
+def described(check: Check) -> Iterator[str]:
+    """Yield the lines that tell what a check is: id, level, needs, what it proves and its seed."""
+    needs = f"needs {', '.join(check.needs)}" if check.needs else ""
+    yield f"{check.id:<36} {check.level:<9} {needs}".rstrip()
+    yield from _wrapped(check.about, "    ")
+    yield from _wrapped(f"seed: {check.seed}", "    ", hanging=10)
 
 
 def lines_of(result: CheckResult, report: Path) -> Iterator[str]:
