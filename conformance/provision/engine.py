@@ -171,6 +171,7 @@ def _start(runner: Runner) -> Engine:
     if NEEDED not in runc_bounded.bounding_set(Path("/proc/self/status").read_text()):
         config |= {"default-runtime": RUNTIME, "runtimes": {RUNTIME: {"path": str(_shim(folder))}}}
     (folder / "daemon.json").write_text(json.dumps(config, indent=2))
+    (folder / "pid").unlink(missing_ok=True)  # of an engine that was killed; its number may be another's by now
     log = folder / "log"
     with step("starting a container engine"):
         # It outlives the run: setsid forks, which also ends its tie to the life of this process.

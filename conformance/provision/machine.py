@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import logging
 import shutil
@@ -158,6 +159,7 @@ def _here(engine: Engine, runner: Runner, place: Store, release: Kubernetes) -> 
     stub = images.stub_path(place)
     if not (known and node and running and stub.is_file() and found.keys() >= set(CLUSTER_ONLY)):
         return None
+    known = dataclasses.replace(known, found={**known.found, "docker": engine.version})
     return Machine(engine, found["kind"].path, found["kubectl"].path, known, node, running, stub)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import logging
-import os
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from conformance.provision.pins import Kubernetes, pins
 from conformance.provision.programs import kubernetes_programs
 from conformance.provision.progress import step
 from conformance.provision.pull import known
-from conformance.provision.store import Artefact, Store, file_hash
+from conformance.provision.store import Artefact, Store, file_hash, key
 from conformance.run import Runner
 
 log = logging.getLogger(__name__)
@@ -34,6 +33,15 @@ COPY_SECONDS = 900.0
 #: The packages of the node itself, and those beneath kube-proxy.
 ROOTS = {"node": Root("node", "minbase"), "proxy": Root("proxy", "extract")}
 FILES = SOURCES / "node"
+#: The image as a file: gzip, because engines as old as Debian's do not read zstd; at its fastest, 1 GB in 10 s.
+FILE = "image.tar.gz"
+#: What a node image has beyond its files.
+CHANGES = (
+    "--change", 'ENTRYPOINT ["/usr/local/bin/entrypoint", "/sbin/init"]',
+    "--change", "CMD []",
+    "--change", "ENV container=docker",
+    "--change", f"LABEL {LABEL}=node",
+)  # fmt: skip
 CONTROL_PLANE = ("kube-apiserver", "kube-controller-manager", "kube-scheduler")
 IPTABLES = [f"{family}tables{what}" for family in ("ip", "ip6") for what in ("", "-save", "-restore")]
 
@@ -110,40 +118,38 @@ def _build(
     roots: Mapping[str, Path],
     folder: Path,
 ) -> None:
-    base, work = f"{NAMESPACE}/root:{artefact(release).key}", f"agents-conformance-build-{os.getpid()}"
     images = folder / "images.tar"
     write_archive(images, _control_plane(release, programs, roots["proxy"], folder))
-    kind = go.source("sigs.k8s.io/kind", pins().tools["kind"].version) / "images/base/files"
+    kind = go.source(pins().tools["kind"].module, pins().tools["kind"].version) / "images/base/files"
     files = write_layer(folder / "files.tar", _files(release, programs, kind, images))
     images.unlink()
-    engine.run("import", roots["node"], base, timeout=COPY_SECONDS)
+    # Names that stay the same, so that what a killed build left is found and removed by the next.
+    name = key([str(folder.parent), str(artefact(release))])
+    base, work = f"{NAMESPACE}/root:{name}", f"agents-conformance-build-{name}"
+    _remove(engine, base, work)
     try:
+        engine.run("import", roots["node"], base, timeout=COPY_SECONDS)
         engine.run("create", "--name", work, "--label", f"{LABEL}=build", "--security-opt", "seccomp=unconfined",
                    "--network", "none", "--stop-signal", "SIGRTMIN+3", base, "sleep", "infinity")  # fmt: skip
         # From a file, by a shell: the runner would hold a gigabyte in memory.
         engine.runner.run("sh", "-c", 'exec "$0" cp - "$1:/" <"$2"', engine.docker, work, files,
                           timeout=COPY_SECONDS, env=engine.environment)  # fmt: skip
-        files.unlink()
         engine.run("start", work)
         engine.run("exec", work, "sh", "/kind/setup.sh", timeout=COPY_SECONDS)
-        changes = [
-            'ENTRYPOINT ["/usr/local/bin/entrypoint", "/sbin/init"]',
-            "CMD []",
-            "ENV container=docker",
-            f"LABEL {LABEL}=node",
-        ]
-        words = [word for change in changes for word in ("--change", change)]
-        engine.run("commit", *words, work, tag(release), timeout=COPY_SECONDS)
+        engine.run("commit", *CHANGES, work, tag(release), timeout=COPY_SECONDS)
     finally:
-        engine.run("rm", "--force", work, check=False)
-        engine.run("image", "rm", base, check=False)
+        _remove(engine, base, work)
     saved = folder / "image.tar"
     engine.run("save", "--output", saved, tag(release), timeout=COPY_SECONDS)
-    with saved.open("rb") as plain, gzip.open(folder / "image.tar.gz", "wb", compresslevel=1) as packed:
+    with saved.open("rb") as plain, gzip.open(folder / FILE, "wb", compresslevel=1) as packed:
         shutil.copyfileobj(plain, packed, 1 << 20)
-    saved.unlink()
-    for left in folder.glob("*.tar"):
-        left.unlink()
+    for made in folder.glob("*.tar"):
+        made.unlink()
+
+
+def _remove(engine: Engine, base: str, work: str) -> None:
+    engine.run("rm", "--force", work, check=False)
+    engine.run("image", "rm", base, check=False)
 
 
 def _control_plane(

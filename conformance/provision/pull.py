@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from conformance import paths
-from conformance.errors import MachineLacks
+from conformance.errors import CommandFailed, MachineLacks
 from conformance.provision.engine import Engine
 from conformance.provision.pins import UpstreamImage
 from conformance.provision.progress import step
+from conformance.provision.store import key
 
 log = logging.getLogger(__name__)
 
@@ -39,11 +40,12 @@ class Puller:
         registry = repository.partition("/")[0]
         if registry in self.unreachable:
             return None
-        with step(f"pulling {reference}"):
-            pulled = self.engine.run("pull", "--quiet", reference, timeout=PULL_SECONDS, check=False)
-        if pulled.status:
-            log.info("%s cannot be pulled (%s)", reference, " ".join(pulled.stderr.split())[-200:])
-            if "not found" not in pulled.stderr and "manifest unknown" not in pulled.stderr:
+        try:
+            with step(f"pulling {reference}"):
+                self.engine.run("pull", "--quiet", reference, timeout=PULL_SECONDS)
+        except CommandFailed as error:
+            log.info("%s cannot be had: %s", reference, str(error)[-300:])
+            if "not found" not in str(error) and "manifest unknown" not in str(error):
                 self.unreachable.add(registry)
             return None
         found = self._digest(reference, repository)
@@ -61,7 +63,8 @@ class Puller:
 
     def extract(self, reference: str, path: str, into: Path) -> Path:
         """Copy one program out of an image that is in the engine."""
-        name = f"agents-conformance-extract-{os.getpid()}"
+        name = f"agents-conformance-extract-{key([reference, str(into.parent.parent)])}"
+        self.engine.run("rm", "--force", name, check=False)  # of a run that was killed
         self.engine.run("create", "--name", name, "--label", "agents-conformance=build", reference, "none")
         try:
             self.engine.run("cp", f"{name}:{path}", into, timeout=PULL_SECONDS)

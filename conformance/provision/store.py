@@ -7,6 +7,7 @@ of it or nothing; what is there is never made again.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import fcntl
 import hashlib
 import json
@@ -22,6 +23,9 @@ from typing import Any
 
 from conformance import paths
 from conformance.provision.progress import step
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_MNT_DETACH = 2
 
 #: Begins the name of a folder in which an artefact is being made.
 PARTIAL = ".partial-"
@@ -117,15 +121,30 @@ def _take(descriptor: int, path: Path) -> None:
 
 
 def remove_tree(folder: Path) -> None:
-    """Remove a folder with all it holds, also where its folders are read-only, as Go's module cache is."""
+    """Remove a folder with all it holds, also where its folders are read-only, as Go's module cache is.
+
+    What a killed process left mounted below it is detached first, so that nothing behind a mount is removed.
+    Raises `OSError`.
+    """
     if not folder.is_dir():
         return
+    for mount in _mounts_below(folder):
+        if _libc.umount2(os.fsencode(mount), _MNT_DETACH):
+            number = ctypes.get_errno()
+            raise OSError(number, f"cannot be unmounted: {os.strerror(number)}", str(mount))
     for parent, folders, _ in os.walk(folder):
         for name in (*folders, "."):
             path = Path(parent, name)
             if not path.is_symlink():
                 path.chmod(path.stat().st_mode | stat.S_IRWXU)
     shutil.rmtree(folder)
+
+
+def _mounts_below(folder: Path) -> list[Path]:
+    """Return the mount points below a folder, the innermost first."""
+    lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    points = [Path(line.split()[4].encode().decode("unicode_escape")) for line in lines]
+    return [point for point in reversed(points) if folder.resolve() in point.parents]
 
 
 def store() -> Store:
