@@ -243,6 +243,7 @@ class Judge:
         conditions = [{**found, "lastTransitionTime": a_minute_ago} for found in status["conditions"]]
         self.api.request("PATCH", _CRD.path(None, crd.name, "status"), body={"status": {"conditions": conditions}},
                          content_type="application/merge-patch+json")  # fmt: skip
+        time.sleep(0.02)  # nothing tells when the server has taken note; too early costs the two seconds
 
     def _until(self, happened: Callable[[], bool], what: str) -> None:
         ends = time.monotonic() + DEFINED_SECONDS
