@@ -175,7 +175,7 @@ class Availability:
             return None
         if failed(pod):
             raise Incomplete(str(failed(pod)))
-        if any((status.get("state") or {}).get("running") for status in container_statuses(pod)):
+        if any("running" in (status.get("state") or {}) for status in container_statuses(pod)):
             return None
         return "; ".join(why_not_ready([pod])) or "its container does not run yet"
 

@@ -210,13 +210,13 @@ def by_itself(key: ObjectKey, body: Body, inventory: Inventory) -> str:
 
 
 def compare(
-    api: Api, expected: Manifests, live: LiveState, *, kept: Collection[ObjectKey] = ()
+    api: Api, expected: Manifests, live: LiveState, *, kept: Callable[[ObjectKey], bool] = lambda _: False
 ) -> list[Deviation]:
     """Return where the live state deviates from what is declared, both ways, in the order of keys.
 
     Law 4: each declared object is held against the live one as the API server itself would default it. Left
-    over is every object that the release owns and nobody declared, hooks that remain included; `kept` are the
-    objects that the contract says may stay. Raises `Incomplete` where the API server cannot tell.
+    over is every object that the release owns and nobody declared, hooks that remain included; `kept` says which
+    objects may stay by the contract. Raises `Incomplete` where the API server cannot tell.
     """
     scaled = _scaled(live.inventory)
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="compare") as pool:
@@ -225,7 +225,7 @@ def compare(
             sorted(expected.keys()),
         )
         found = [deviation for deviation in compared if deviation]
-    left_over = live.owned - expected.keys() - set(kept)
+    left_over = [key for key in live.owned - expected.keys() if not kept(key)]
     return sorted([*found, *(Deviation(key, left_over=True) for key in left_over)], key=lambda found: found.key)
 
 

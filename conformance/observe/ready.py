@@ -24,7 +24,7 @@ def wait_until_ready(api: Api, declared: Iterable[Manifest], *, deadline: Deadli
     end = time.monotonic() + deadline.seconds
     for (group, kind, namespace), keys in itertools.groupby(wanted, _collection):
         names = {key.name: key for key in keys}
-        left = dataclasses.replace(deadline, seconds=max(1.0, end - time.monotonic()))
+        left = dataclasses.replace(deadline, seconds=max(0.0, end - time.monotonic()))
         try:
             wait_for(
                 api, api.resource(group, kind), _of(names, rollout.missing, absent="is missing"),

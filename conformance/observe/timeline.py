@@ -153,6 +153,6 @@ class Timeline:
                     self._changed.notify_all()
         except Exception as error:  # a reader is told
             with self._changed:
-                if not stop:
+                if not stop.is_set:
                     self._failure = error
                 self._changed.notify_all()

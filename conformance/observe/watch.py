@@ -54,7 +54,9 @@ class Stop:
         self._watch: Watch | None = None
         self._lock = threading.Lock()
 
-    def __bool__(self) -> bool:
+    @property
+    def is_set(self) -> bool:
+        """Return whether the end has come."""
         return self.event.is_set()
 
     def set(self) -> None:
@@ -96,7 +98,13 @@ def states(
     (or than is left), and `ApiRefusal` for what waiting does not mend.
     """
     return _Follower(
-        api, resource, namespace, time.monotonic() + seconds, stop or Stop(), away, query or {}
+        api,
+        resource,
+        namespace,
+        time.monotonic() + seconds,
+        stop if stop is not None else Stop(),
+        away,
+        query or {},
     ).states()
 
 
@@ -139,7 +147,7 @@ class _Follower:
                     yield State(self._objects, tuple(listed))
 
     def _goes_on(self) -> bool:
-        return not self._stop and time.monotonic() < self._end
+        return not self._stop.is_set and time.monotonic() < self._end
 
     def _left(self) -> float:
         return max(0.0, self._end - time.monotonic())
@@ -157,7 +165,7 @@ class _Follower:
         try:
             return patient(attempt)
         except (ApiUnreachable, ApiRefusal):
-            if self._stop:
+            if self._stop.is_set:
                 return None
             raise
 
