@@ -45,7 +45,7 @@ def fetch(address: Git, into: Path, runner: Runner, shown: str) -> Path:
     store, tree = into / "git", into / "tree"
     tree.mkdir()
     git = _Repository(runner, store, tree, into / "gitconfig", address)
-    git.run("init", "--quiet", "--bare", "--template=", str(store))
+    git.init()
     commit = _commit(git, address, shown)
     found = git.run("checkout", "--quiet", "--force", commit, "--", address.path, check=False)
     if found.status:
@@ -103,7 +103,7 @@ class _Repository:
     """A bare repository of the suite's own that fetches from one address."""
 
     def __init__(self, runner: Runner, store: Path, tree: Path, config: Path, address: Git) -> None:
-        self._address = address
+        self._address, self._store = address, store
         self._prefix = ("git", f"--git-dir={store}", f"--work-tree={tree}", "--literal-pathspecs")
         # The caller named this repository: git may read it also where another user owns it, as in containers.
         repo = Path(urllib.parse.urlsplit(address.repo).path if "://" in address.repo else address.repo)
@@ -135,6 +135,10 @@ class _Repository:
             GIT_SSH_COMMAND="ssh -o BatchMode=yes -o ConnectTimeout=20",
             GIT_ADVICE="0",
         )
+
+    def init(self) -> None:
+        """Make the repository, empty."""
+        self._runner.run("git", "init", "--quiet", "--bare", "--template=", self._store, timeout=_SECONDS)
 
     def run(self, *words: str, check: bool = True) -> Result:
         return self._runner.run(*self._prefix, *words, timeout=_SECONDS, check=check)
