@@ -24,7 +24,7 @@ kind: Secret
 metadata: {name: agents}
 stringData: {password: manifest-canary}
 """
-HOOK = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: migrate, annotations: {helm.sh/hook: "%s"}}\n"
+HOOK = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: migrate, annotations: {helm.sh/hook: '%s'}}\n"
 CHART = Path("/charts/agents")
 
 
@@ -73,8 +73,8 @@ def answer(revision: int = 1, hook: str = "pre-install", status: str = "deployed
 
 def row(revision: int, status: str, description: str = "done") -> dict[str, object]:
     return {
-        "revision": revision, "updated": "2026-01-02T03:04:05Z", "status": status, "chart": f"agents-0.9.{revision}",
-        "description": description,
+        "revision": revision, "updated": "2026-01-02T03:04:05Z", "status": status, "description": description,
+        "chart": f"agents-0.9.{revision}",
     }  # fmt: skip
 
 
