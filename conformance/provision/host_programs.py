@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from conformance.provision import programs, progress, pull
+from conformance.provision import programs, progress, upstream
+from conformance.provision.fetch import fetch
 from conformance.provision.golang import GoProgram
 from conformance.provision.pins import Kubernetes, UpstreamImage, pins
 from conformance.provision.pull import Puller
@@ -22,6 +25,10 @@ IN_IMAGES = {
     "etcd": ("etcd", "/usr/local/bin/etcd"),
     "kubectl": ("node", "/usr/bin/kubectl"),
 }
+
+
+#: Those that are fetched from their image without an engine.
+FETCHED = ("kube-apiserver", "etcd")
 
 
 @dataclass(frozen=True)
@@ -43,16 +50,27 @@ def here(runner: Runner, store: Store, release: Kubernetes) -> Mapping[str, Prog
     return {name: program for name, program in found.items() if program}
 
 
-def take_out(puller: Puller, store: Store, release: Kubernetes, name: str) -> bool:
-    """Take one of the release's programs out of its pulled image; return whether that could be done."""
+def take_out(store: Store, release: Kubernetes, name: str, puller: Puller | None) -> bool:
+    """Take one of the release's programs out of its upstream image; return whether that could be done.
+
+    The control plane's come straight from their registry; kubectl comes out of the node image, which the engine
+    needs anyway. Raises `MachineLacks` where an image has changed under its tag.
+    """
     image, path = _image(name, release)
-    reference = puller.pull(image)
+    if name in FETCHED:
+        with tempfile.TemporaryDirectory() as folder:
+            program = Path(folder, name)
+            with progress.step(f"fetching {name} {release.version} from {upstream.source(image)}"):
+                fetched = fetch(image, path, program)
+            artefact = _pulled(name, release)
+            if fetched and artefact:
+                store.make(artefact, lambda place: shutil.copy2(program, place / name))
+            return fetched
+    reference = puller.pull(image) if puller else None
     artefact = _pulled(name, release)
-    if reference is None or artefact is None:
-        return False
-    store.make(artefact, lambda folder: puller.extract(reference, path, folder / name),
-               what=f"{name} {release.version} out of {reference}")  # fmt: skip
-    return True
+    if puller and reference and artefact:
+        store.make(artefact, lambda place: puller.extract(reference, path, place / name))
+    return bool(reference)
 
 
 def built_by(name: str, release: Kubernetes) -> GoProgram:
@@ -85,5 +103,5 @@ def _image(name: str, release: Kubernetes) -> tuple[UpstreamImage, str]:
 
 
 def _pulled(name: str, release: Kubernetes) -> Artefact | None:
-    digest = pull.digest(_image(name, release)[0])
+    digest = upstream.digest(_image(name, release)[0])
     return Artefact.of(f"{name}-{release.version}-pulled", {"digest": digest}) if digest else None

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from conformance.provision import engine as engines
 from conformance.provision import golang, host_programs, images, node_image, programs, progress, registry
 from conformance.provision.engine import Engine
 from conformance.provision.golang import GoProgram
-from conformance.provision.host_programs import IN_IMAGES, TOOLS, Program
+from conformance.provision.host_programs import IN_IMAGES, Program
 from conformance.provision.node_image import NodeImage
 from conformance.provision.pins import Kubernetes, pins
 from conformance.provision.pull import Puller
@@ -27,7 +27,8 @@ from conformance.run import Runner
 
 log = logging.getLogger(__name__)
 
-#: The programs that only driving a cluster needs.
+#: The programs that judging without a cluster needs, and those that only driving a cluster does.
+NO_CLUSTER = ("kube-apiserver", "etcd", "helm3", "helm4", "kustomize")
 CLUSTER_ONLY = ("kind", "kubectl")
 #: GiB of free disk that a build needs at its peak, and a run.
 BUILD_GIB, RUN_GIB = 15, 5
@@ -103,34 +104,40 @@ def provision(
     runner, place = runner or default_runner(), store()
     engine = engines.find(runner)
     if engine is None or (machine := _here(engine, runner, place, release)) is None:
-        with place.lock(), progress.step(f"making this machine ready for Kubernetes {release.version}"):
+        what = f"making this machine ready for Kubernetes {release.version}"
+        with place.lock(), progress.step(what, quiet=True):
             _room(RUN_GIB)
             engine = engines.ensure(runner, install_engine=install_engine)
             _fill(runner, place, release, engine)
+            golang.forget(place)
             machine = _here(engine, runner, place, release)
         if machine is None:
-            raise MachineLacks(
-                "what was made is gone again: something else removes images or the cache; run again"
-            )
+            raise MachineLacks("what was made is gone again: something else removes images or the cache")
     else:
         engines.check(engine)
     return machine
 
 
-def tools(kube_version: str | None = None, *, runner: Runner | None = None) -> Tools:
-    """Return what judging without a cluster needs, made ready first; no container engine is installed or started.
+def tools(kube_version: str | None = None, *, runner: Runner | None = None, last: bool = True) -> Tools:
+    """Return what judging without a cluster needs, made ready first; no container engine is needed or started.
 
+    Not the `last` provisioning of a run, it keeps Go's caches, from which `provision` builds the rest much faster.
     Raises as `provision` does.
     """
     release = pins().release(kube_version or pins().default)
     runner, place = runner or default_runner(), store()
     found = _tools(host_programs.here(runner, place, release))
     if found is None:
-        with place.lock(), progress.step(f"making the judge of Kubernetes {release.version} and Helm ready"):
-            _fill(runner, place, release, engines.find(runner), cluster=False)
+        what = f"making Helm and the judge of Kubernetes {release.version} ready"
+        with place.lock(), progress.step(what, quiet=True):
+            _room(RUN_GIB)
+            building = _fetch(runner, place, release, NO_CLUSTER, None)
+            _build(runner, place, release, building, None)
+            if last:
+                golang.forget(place)
         found = _tools(host_programs.here(runner, place, release))
         if found is None:
-            raise MachineLacks("what was made is gone again: something else removes the cache; run again")
+            raise MachineLacks(f"what was made is gone again: something else removes {place.root}; run again")
     return found
 
 
@@ -140,7 +147,7 @@ def default_runner() -> Runner:
 
 
 def _tools(found: Mapping[str, Program]) -> Tools | None:
-    if not {"helm3", "helm4", "kustomize", "kube-apiserver", "etcd"} <= found.keys():
+    if not found.keys() >= set(NO_CLUSTER):
         return None
     path = {name: program.path for name, program in found.items()}
     judge = JudgeBinaries(path["etcd"], path["kube-apiserver"])
@@ -163,38 +170,34 @@ def _here(engine: Engine, runner: Runner, place: Store, release: Kubernetes) -> 
     return Machine(engine, found["kind"].path, found["kubectl"].path, known, node, running, stub)
 
 
-def _fill(
-    runner: Runner, place: Store, release: Kubernetes, engine: Engine | None, *, cluster: bool = True
-) -> None:
-    """Bring what is missing: everything or, without a cluster, only the programs of `Tools`."""
+def _fetch(
+    runner: Runner, place: Store, release: Kubernetes, names: Collection[str], puller: Puller | None
+) -> list[GoProgram]:
+    """Fetch what is missing of the named programs, and return what has to be built for the rest of them."""
     runner.home.mkdir(parents=True, exist_ok=True)
-    puller = Puller(engine) if engine else None
     found = host_programs.here(runner, place, release)
-    missing = [
-        name for name in (*IN_IMAGES, *TOOLS) if name not in found and (cluster or name not in CLUSTER_ONLY)
+    missing = [name for name in names if name not in found]
+    return [
+        host_programs.built_by(name, release)
+        for name in missing
+        if not (name in IN_IMAGES and host_programs.take_out(place, release, name, puller))
     ]
-    if puller:
-        missing = [
-            name for name in missing
-            if name not in IN_IMAGES or not host_programs.take_out(puller, place, release, name)
-        ]  # fmt: skip
-    building = [host_programs.built_by(name, release) for name in missing]
-    node = False
-    if puller and cluster:
-        if not registry.image_here(puller.engine) and not puller.pull(pins().image("registry")):
-            building.insert(0, programs.registry_program())
-        node = not _has_node(puller, place, release)
-        if node:
-            building[:0] = programs.kubernetes_programs(release)
-    building = [program for program in dict.fromkeys(building) if not place.has(program.artefact)]
-    stub = cluster and not images.stub_path(place).is_file()
-    if building or node or stub:
-        _build(runner, place, release, building, engine if node else None, stub=stub)
-    if engine and cluster:
-        image = registry.image_here(engine)
-        if image is None:
-            registry.load(engine, place)
-        registry.ensure(engine, image or registry.tag())
+
+
+def _fill(runner: Runner, place: Store, release: Kubernetes, engine: Engine) -> None:
+    """Bring everything that is missing."""
+    puller = Puller(engine)
+    node = _has_node(puller, place, release)
+    building = _fetch(runner, place, release, (*NO_CLUSTER, *CLUSTER_ONLY), puller)
+    if not node:
+        building = [*programs.kubernetes_programs(release), *building]
+    if not (registry.image_here(engine) or puller.pull(pins().image("registry"))):
+        building = [programs.registry_program(), *building]
+    _build(runner, place, release, building, None if node else engine, stub=True)
+    image = registry.image_here(engine)
+    if image is None:
+        registry.load(engine, place)
+    registry.ensure(engine, image or registry.tag())
 
 
 def _has_node(puller: Puller, place: Store, release: Kubernetes) -> bool:
@@ -210,12 +213,16 @@ def _build(
     runner: Runner,
     place: Store,
     release: Kubernetes,
-    building: Sequence[GoProgram],
+    wanted: Iterable[GoProgram],
     engine: Engine | None,
     *,
-    stub: bool,
+    stub: bool = False,
 ) -> None:
     """Build programs one after the other, and beside them a node image for `engine`, if given."""
+    building = [program for program in dict.fromkeys(wanted) if not place.has(program.artefact)]
+    stub = stub and not images.stub_path(place).is_file()
+    if not (building or stub or engine):
+        return
     _room(BUILD_GIB if building else RUN_GIB)
     go = golang.ready(runner, place)
     work = [functools.partial(programs.build, go, place, program) for program in building]
@@ -232,7 +239,6 @@ def _build(
     if engine:
         futures.append(progress.start(functools.partial(node, engine)))
     progress.wait(*futures)
-    go.forget()
 
 
 def _room(gib: int) -> None:

@@ -16,8 +16,8 @@ from conformance.provision.oci import PATH, Entry, ImageFile, write_archive, wri
 from conformance.provision.pins import Kubernetes, pins
 from conformance.provision.programs import kubernetes_programs
 from conformance.provision.progress import step
-from conformance.provision.pull import known
 from conformance.provision.store import Artefact, Store, file_hash, key
+from conformance.provision.upstream import known
 from conformance.run import Runner
 
 log = logging.getLogger(__name__)

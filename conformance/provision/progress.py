@@ -20,8 +20,11 @@ HEARTBEAT_SECONDS = 20.0
 
 
 @contextlib.contextmanager
-def step(what: str, *, heartbeat: float = HEARTBEAT_SECONDS) -> Iterator[None]:
-    """Log at INFO that a step began, every `heartbeat` seconds that it goes on, and how long it took."""
+def step(what: str, *, heartbeat: float = HEARTBEAT_SECONDS, quiet: bool = False) -> Iterator[None]:
+    """Log at INFO that a step began, every `heartbeat` seconds that it goes on, and how long it took.
+
+    A `quiet` step does not say that it goes on, because the steps it consists of do.
+    """
     started = time.monotonic()
     ended = threading.Event()
 
@@ -30,7 +33,8 @@ def step(what: str, *, heartbeat: float = HEARTBEAT_SECONDS) -> Iterator[None]:
             log.info("%s: going on (%s)", what, elapsed(started))
 
     log.info("%s …", what)
-    threading.Thread(target=beat, daemon=True).start()
+    if not quiet:
+        threading.Thread(target=beat, daemon=True).start()
     try:
         yield
     except BaseException:

@@ -21,8 +21,8 @@ from conformance.provision.oci import Entry, ImageFile, write_archive, write_lay
 from conformance.provision.pins import pins
 from conformance.provision.programs import registry_program
 from conformance.provision.progress import step
-from conformance.provision.pull import known
 from conformance.provision.store import Store, remove_tree
+from conformance.provision.upstream import known
 
 log = logging.getLogger(__name__)
 
