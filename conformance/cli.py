@@ -132,9 +132,11 @@ def mutants(
     helm: HelmVersion = HELM,
 ) -> None:
     """Break the reference chart in every known way and tell which check catches each."""
-    from conformance.mutation import mutate
+    from conformance import mutation
 
-    raise typer.Exit(mutate(tuple(ids or ()), rules_only=rules_only, matrix=matrix, workers=workers, helm=helm))
+    trials = mutation.mutate(ids or (), rules_only=rules_only, matrix=matrix, workers=workers, helm=helm)
+    sys.stdout.write("\n".join(mutation.score(trials)) + "\n")
+    raise typer.Exit(0 if all(trial.as_promised for trial in trials) else 1)
 
 
 @app.command()

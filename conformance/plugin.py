@@ -142,7 +142,7 @@ def _check_id(item: pytest.Item) -> str | None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Stop a check whose needs are not met before its fixtures make anything."""
     id_ = _check_id(item)
-    if id_ is None or _PREPARATION not in item.config.stash:
+    if id_ is None or _PREPARATION not in item.config.stash or REGISTRY[id_].kind == "rule":
         return
     subject = item.config.stash[_PREPARATION].subject
     for lack in subject.contract.lacks(REGISTRY[id_].needs, baseline=subject.baseline is not None):

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conformance import catalogue, chart, contract, evidence, paths, provision, rules
-from conformance.chart import Chart
+from conformance.chart import Chart, address
 from conformance.cluster import Journal, Lease, sweep, sweep_stale_runs
 from conformance.cluster.journal import CLUSTER
 from conformance.contract import Contract
@@ -148,6 +148,7 @@ def rules_alone(options: Options) -> Iterator[tuple[Rules, Subject, Context]]:
         subject = _subject(options, tools, runner, _made(folder / "charts"))
         context = _context(subject, tools, tools.version("kube-apiserver"), _notes(subject))
         with rules.opened(subject, tools, runner, _made(folder / "rules")) as judging:
+            rules.require_usable(subject, tools, runner, _made(folder / "guard"))
             yield judging, subject, context
 
 
@@ -166,7 +167,7 @@ def _subject(options: Options, tools: Tools, runner: Runner, folder: Path) -> Su
     given = [read_values(file) for file in options.values]
     candidate = options.chart or promised.chart
     if candidate is None:
-        raise BadInput(f"{promised.file} names no chart: give --chart a {chart.FORMS}")
+        raise BadInput(f"{promised.file} names no chart: give --chart a {address.FORMS}")
     baseline = options.baseline or (promised.baseline if options.chart is None else None)
     helm = tools.helm(options.helm)
 

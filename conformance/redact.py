@@ -51,6 +51,12 @@ class Redactor:
                         self._known.add(part)
                         self._remember(part)
 
+    @property
+    def known(self) -> frozenset[bytes]:
+        """Return every value to be hidden, for another process of the same run."""
+        with self._lock:
+            return frozenset(self._known)
+
     def _remember(self, part: bytes) -> None:
         shown = self.hash(part)
         for form in {form for form in forms(part) if len(form) >= SHORTEST}:

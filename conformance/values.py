@@ -21,7 +21,9 @@ def read_values(file: Path) -> dict[str, Any]:
         values = read(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, NotYaml, yaml.YAMLError) as error:
         said = " ".join(str(error).split())
-        raise BadInput(f"--values {file}: expected a YAML file, seen: {said}; correct the file or the path") from None
+        raise BadInput(
+            f"--values {file}: expected a YAML file, seen: {said}; correct the file or the path"
+        ) from None
     if not isinstance(values, dict | None):
         raise BadInput(f"--values {file}: expected a mapping of values, seen {type(values).__name__}; correct it")
     return values or {}

@@ -144,7 +144,11 @@ def _delete(api: Api, extra: Mapping[ObjectKey, Body]) -> None:
     with ThreadPoolExecutor(_AT_ONCE, "reset") as pool:
         for stage in (*stages, [key for key in extra if key not in taken]):
             list(pool.map(lambda key: _delete_one(api, extra[key]), stage))
-        list(pool.map(lambda key: _finalize(api, extra[key]), [key for key in extra if key.kind == "Namespace"]))
+        # Only once nothing is in it: what is in no namespace any more can never be changed again.
+        empty = [
+            key for key in extra if key.kind == "Namespace" and key.name not in {one.namespace for one in extra}
+        ]
+        list(pool.map(lambda key: _finalize(api, extra[key]), empty))
 
 
 def _delete_one(api: Api, body: Body) -> None:
@@ -164,8 +168,10 @@ def _delete_one(api: Api, body: Body) -> None:
 
 
 def _finalize(api: Api, namespace: Body) -> None:
-    """Let a namespace go whose objects are deleted: its controller would begin to look only after 5 s."""
+    """Let an empty namespace go: its controller would begin to look only 5 s after the deletion."""
     metadata = {"name": namespace["metadata"]["name"]}
+    if not namespace["metadata"].get("deletionTimestamp"):
+        return  # as long as it is not being deleted, controllers put things into it
     with contextlib.suppress(ApiRefusal):
         path = api.resource("", "Namespace").path(name=metadata["name"], subresource="finalize")
         body = {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata, "spec": {"finalizers": []}}

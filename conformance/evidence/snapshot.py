@@ -69,7 +69,7 @@ class Snapshot:
             try:
                 objects.update((ObjectKey.of(body), body) for body in answer.result(deadline.left()))
             except Exception as error:  # whatever it is, the others are still worth having
-                unread[f"{resource.plural}.{resource.group}".rstrip(".")] = str(error) or type(error).__name__
+                unread[f"{resource.plural}.{resource.group}".rstrip(".")] = str(error) or "no answer in time"
         pool.shutdown(wait=False, cancel_futures=True)
         return cls(objects, unread, pristine or {})
 

@@ -53,7 +53,7 @@ def other_images(contract: Contract, stage: Stage) -> Iterator[Finding]:
                 object=str(workload.key),
                 expected=f"container {name} of every running pod has {digest}",
                 observed="\n".join(f"{pod} has {image}" for pod, image in others.items()) or "no pod is running",
-                why=f"after the {stage.operation} the pods do not run the image that revision {stage.revision} pins",
+                why=f"after the {stage.operation} pods do not run the image that revision {stage.revision} pins",
                 remedy="let the image be decided by the chart's values alone, pinned by digest",
             )
 
@@ -207,7 +207,7 @@ def lost_custom_resources(contract: Contract, before: Stage, after: Stage) -> It
 
     The UID tells the same object from one made again after everything in it was lost.
     """
-    names = set(contract.crds.names)
+    names = set(contract.crds.names) if contract.crds else set()
     kinds = {
         (body["spec"]["group"], body["spec"]["names"]["kind"])
         for key, body in before.inventory.items()
@@ -250,7 +250,7 @@ def warnings(contract: Contract, stage: Stage) -> Iterator[Finding]:
             yield Finding(
                 object=event.object,
                 expected="no warning event from creation to a minute after ready",
-                observed=f"{event.reason} ×{event.count}: {event.message}",
+                observed=f"{event.reason} ({event.count} times): {event.message}",
                 why="the cluster warns of the chart's objects",
                 remedy="mend what the event names, or allow it in the contract's warnings with a reason",
             )

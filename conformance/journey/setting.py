@@ -160,6 +160,8 @@ class Setting:
         Ask before the next operation: the API server is asked what it would make of the declared objects. A
         CustomResourceDefinition that stays is no deviation: nothing may delete one (seed 000).
         """
-        installed = [key for key in stage.live if key.kind == "CustomResourceDefinition"]
-        kept = [key for key in stage.live if self._contract.keeps(str(key))]
-        return compare(self._api, declared, stage.live, kept=[*kept, *installed])
+
+        def kept(key: ObjectKey) -> bool:
+            return key.kind == "CustomResourceDefinition" or self._contract.keeps(str(key)) is not None
+
+        return compare(self._api, declared, stage.live, kept=kept)
