@@ -35,7 +35,7 @@ TRIAL_SECONDS = 900.0
 
 @dataclass(frozen=True)
 class Trial:
-    """What a mutant, or the healthy chart (None), came to: the checks that failed, and those that could not judge."""
+    """What a mutant, or the healthy chart (None), came to: the checks that failed or could not judge."""
 
     mutant: Mutant | None
     caught: tuple[str, ...]
@@ -83,7 +83,7 @@ def mutate(
     catalogue.load()
     chosen = [found for found in mutants() if not ids or set(ids) & {found.name, *found.caught_by}]
     if unknown := set(ids) - {known for found in chosen for known in (found.name, *found.caught_by)}:
-        raise BadInput(f"{', '.join(sorted(unknown))}: expected a check or a mutant that is known, seen none of either; "
+        raise BadInput(f"{', '.join(sorted(unknown))}: expected a check or a mutant that is known, seen neither; "
                        "see `agents-conformance list` and fixtures/mutants")  # fmt: skip
     with tempfile.TemporaryDirectory(prefix=f"{paths.APP}-") as made:
         trials = _under_rules(chosen, helm, Path(made))
@@ -108,7 +108,7 @@ def score(trials: Sequence[Trial]) -> Iterator[str]:
             yield f"        {only}; {trial.mutant.about} See {trial.mutant.folder.name}/chart.patch"
         yield from (f"        could not judge: {reason}" for reason in trial.unjudged)
     broken = [trial for trial in trials if trial.mutant]
-    yield f"score   {sum(trial.as_promised for trial in broken)} of {len(broken)} mutants caught by the check they name"
+    yield f"score   {sum(trial.as_promised for trial in broken)} of {len(broken)} mutants caught by their check"
 
 
 def _under_rules(chosen: Sequence[Mutant], helm: int, folder: Path) -> list[Trial]:
@@ -172,7 +172,6 @@ def _lived(mutant: Mutant, helm: int, runner: Runner, report: Path, *, matrix: b
         str(report),
     ]
     words += ["--chart" if mutant.side == CANDIDATE else "--baseline", f"mutant:{mutant.name}"]
-    words += ["--baseline", f"reference:{BASELINE_VERSION}"] if mutant.side == CANDIDATE else []
     words += [word for file in mutant.values for word in ("--values", str(file))]
     words += [] if matrix else ["-k", mutant.caught_by[0]]
     try:

@@ -165,10 +165,10 @@ def _subject(options: Options, tools: Tools, runner: Runner, folder: Path) -> Su
     known = catalogue.load().keys()
     promised = contract.load(options.contract, known) if options.contract else contract.builtin()
     given = [read_values(file) for file in options.values]
-    candidate = options.chart or promised.chart
+    candidate = options.chart or promised.candidate_source
     if candidate is None:
         raise BadInput(f"{promised.file} names no chart: give --chart a {address.FORMS}")
-    baseline = options.baseline or (promised.baseline if options.chart is None else None)
+    baseline = options.baseline or (promised.baseline_source)
     helm = tools.helm(options.helm)
 
     def opened(source: str, side: str) -> Chart:

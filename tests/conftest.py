@@ -11,7 +11,7 @@ from conformance.checks import CORE, EXTENDED, Finding
 
 
 @pytest.fixture
-def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, checks.Check]]:
+def registry(monkeypatch: pytest.MonkeyPatch) -> dict[str, checks.Check]:
     """A registry of four made-up checks in place of the real one."""
     monkeypatch.setattr(checks, "REGISTRY", {})
     for module in ("conformance.report.result", "conformance.run_report"):
@@ -40,7 +40,7 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, checks.Check
         """D."""
         yield from ()
 
-    yield checks.REGISTRY
+    return checks.REGISTRY
 
 
 @pytest.fixture

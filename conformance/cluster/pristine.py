@@ -41,6 +41,9 @@ _ORDER = (
 )
 _HOLDERS = frozenset({"Namespace", "CustomResourceDefinition"})
 
+#: Seconds in which the control plane mends what it owns: aggregated roles, the API services of CRDs.
+MENDING_SECONDS = 2.0
+
 _AT_ONCE = 12
 
 
@@ -113,8 +116,7 @@ def restore(api: Api, pristine: Inventory) -> None:
         extra = {key: now[key] for key in now if _is_extra(key, now[key], pristine)}
         if not extra and first_clean is None:
             first_clean = time.monotonic()
-        # What the control plane mends by itself (aggregated roles, the API services of CRDs) it mends in a moment.
-        given_up = first_clean is not None and time.monotonic() > first_clean + 2.0
+        given_up = first_clean is not None and time.monotonic() > first_clean + MENDING_SECONDS
         if given_up or time.monotonic() > end:
             raise NotPristine(said)
         _delete(api, extra)
