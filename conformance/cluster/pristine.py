@@ -95,8 +95,6 @@ def departures(pristine: Mapping[ObjectKey, Body], now: Mapping[ObjectKey, Body]
             said.append(f"{key} was replaced")
         elif changes := difference(normalise(before), normalise(after)):
             said.append(f"{key} was changed: {changes[0]}")
-        elif after["metadata"].get("deletionTimestamp"):
-            said.append(f"{key} is being deleted")
     return said
 
 

@@ -46,7 +46,7 @@ def sweep(journal: Journal, *, kept: bool = False) -> list[str]:
     """
     removed: list[str] = []
     try:
-        settling = SETTLING_SECONDS if _end_processes(journal) else 0.0
+        settling = SETTLING_SECONDS if end_processes(journal) else 0.0
         stay = [] if kept else [entry for entry in journal.entries() if entry.state == KEPT]
         for entry in stay:
             log.info("%s %s of run %s is kept until `clean`", entry.kind, entry.name, journal.run_id)
@@ -113,7 +113,7 @@ def _remove(engine: Engine, journal: Journal, entry: Entry, settling: float) -> 
     return True
 
 
-def _end_processes(journal: Journal) -> bool:
+def end_processes(journal: Journal) -> bool:
     """Kill the run's worker processes and the commands that outlived them; say whether there were any."""
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     recorded = {int(entry.name) for entry in journal.entries(PROCESS) if is_running(entry)}

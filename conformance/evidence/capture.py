@@ -32,6 +32,9 @@ SECONDS = 20.0
 #: The part of it in which the objects are read, before anything is written.
 _READING = 0.4
 
+#: The part of it after which collectors give up by themselves, so that they can say what they did not get.
+_WORKING = 0.9
+
 Collector = Callable[[], Iterator[Found]]
 
 
@@ -72,9 +75,10 @@ def capture(report: Path, check_id: str, scene: Scene, *, seconds: float = SECON
     It is called before anything is cleaned up, and raises nothing: what could not be had is named in `index.txt`.
     """
     started, deadline = time.monotonic(), Deadline(seconds)
+    working = Deadline(seconds * _WORKING)
     folder = report / re.sub(r"[^\w.-]+", "-", check_id)
     with tempfile.TemporaryDirectory(prefix="agents-conformance-", ignore_cleanup_errors=True) as home:
-        collections = _collected(folder, _collectors(scene, Runner(Path(home)), deadline), deadline)
+        collections = _collected(folder, _collectors(scene, Runner(Path(home)), working), deadline)
     took = time.monotonic() - started
     try:
         write_text(folder / "index.txt", _index(check_id, scene, collections, took))

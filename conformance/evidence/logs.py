@@ -28,8 +28,12 @@ def logs(api: Api, snapshot: Snapshot, deadline: Deadline) -> Iterator[Found]:
     pool = ThreadPoolExecutor(8, "evidence-logs")
     try:
         answers = [pool.submit(_log, api, snapshot, deadline, *one) for one in wanted[:_MOST_LOGS]]
-        for answer in answers:
-            yield answer.result(deadline.left())
+        for number, answer in enumerate(answers):
+            try:
+                yield answer.result(deadline.left())
+            except TimeoutError:
+                yield Missing(f"{len(answers) - number} logs", "not read in time")
+                return
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
