@@ -14,7 +14,7 @@ import signal
 import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -184,7 +184,7 @@ def pytest_runtest_makereport(
     lease = item.config.stash.get(_LEASE, None)
     if lease and call.excinfo is not None and REGISTRY[id_].kind == "scenario" and result.without is None:
         result = item.config.stash[_PREPARATION].with_evidence(result, lease)
-    report.user_properties.append((PROPERTY, cast("Any", result.as_dict())))
+    report.user_properties.append((PROPERTY, result.as_json()))
     return report
 
 

@@ -21,6 +21,7 @@ from conformance import catalogue, chart, contract, evidence, paths, provision, 
 from conformance.chart import Chart, address
 from conformance.cluster import Journal, Lease, sweep, sweep_stale_runs
 from conformance.cluster.journal import CLUSTER
+from conformance.cluster.sweeping import end_processes
 from conformance.contract import Contract
 from conformance.errors import BadInput
 from conformance.journey import Setting
@@ -90,6 +91,10 @@ class Preparation:
         if self.options.keep_cluster:
             log.warning("%s", lease.keep())
         return dataclasses.replace(result, evidence=captured.name)
+
+    def end_workers(self) -> None:
+        """End the run's other processes at once: an interrupt is for the controlling process to handle."""
+        end_processes(self.journal)
 
     def capture_interrupted(self) -> None:
         """Capture what an interrupt left in clusters, before the sweep."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import Any
 
 import pytest
 
@@ -27,7 +26,6 @@ class RunReport:
         self.interrupted = False
         self._results: dict[str, CheckResult] = {}
         self._selected: set[str] = set()
-        self._workers: set[int] = set()
 
     @property
     def results(self) -> list[CheckResult]:
@@ -52,17 +50,16 @@ class RunReport:
         self._select([item.nodeid for item in session.items])
 
     @pytest.hookimpl(optionalhook=True)
-    def pytest_xdist_node_collection_finished(self, node: Any, ids: list[str]) -> None:  # noqa: ANN401
-        """Note which checks the workers will run, and which processes they are."""
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        """Note which checks the workers will run."""
         self._select(ids)
-        self._workers.add(node.workerinfo["pid"])
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Keep a check's result; a worker that died without one leaves its check incomplete."""
         said = dict(report.user_properties).get(PROPERTY)
         id_ = check_of(report.nodeid)
         if said is not None:
-            result = CheckResult.from_dict(said)  # type: ignore[arg-type]
+            result = CheckResult.from_json(str(said))
         elif id_ and report.failed and id_ not in self._results:
             result = CheckResult(id_, Outcome.INCOMPLETE, reason=str(report.longrepr).strip().splitlines()[-1])
         else:
@@ -83,11 +80,7 @@ class RunReport:
         """End the workers at once, so that evidence and the sweep are this process's alone."""
         self.interrupted = True
         signal.signal(signal.SIGINT, lambda *_: os._exit(130))
-        for pid in self._workers:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
+        self.preparation.end_workers()
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:

@@ -73,7 +73,7 @@ def test_accepted_findings_do_not_fail_a_check(registry, finding):
 
 def test_a_result_survives_the_way_from_worker_to_controller(registry, finding):
     result = CheckResult("render/a", FAIL, 1.5, (finding,), evidence="render-a")
-    assert CheckResult.from_dict(json.loads(json.dumps(result.as_dict()))) == result
+    assert CheckResult.from_json(result.as_json()) == result
 
 
 def test_report_files(registry, finding, tmp_path):

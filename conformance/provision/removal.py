@@ -21,16 +21,14 @@ def remove() -> list[str]:
     An engine that we did not start stays, with all in it that is not ours; so do packages that were installed,
     and the record of image digests, which is what later pulls are checked against.
     """
-    removed = []
+    removed = [f"cache {paths.cache()}"] if paths.cache().is_dir() else []
     with store().lock():
         engine = engines.find(default_runner())
         if engine:
             removed += registry.remove(engine)
             removed += _images(engine)
         removed += engines.stop()
-    if paths.cache().is_dir():
         remove_tree(paths.cache())
-        removed.append(f"cache {paths.cache()}")
     return removed
 
 

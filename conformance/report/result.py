@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from conformance.checks import CORE, REGISTRY, Check, Finding, Outcome
 from conformance.contract import Contract, Lack
@@ -39,13 +39,14 @@ class CheckResult:
         """Return what is fixed about the check."""
         return REGISTRY[self.id]
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the result as plain data, for a worker to hand to the controlling process."""
-        return dataclasses.asdict(self)
+    def as_json(self) -> str:
+        """Return the result as JSON, for a worker to hand to the controlling process."""
+        return json.dumps(dataclasses.asdict(self))
 
     @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> CheckResult:
-        """Return the result that `as_dict` described."""
+    def from_json(cls, text: str) -> CheckResult:
+        """Return the result that `as_json` wrote."""
+        data = json.loads(text)
         findings = tuple(Finding(**finding) for finding in data["findings"])
         return cls(**{**data, "outcome": Outcome(data["outcome"]), "findings": findings})
 
