@@ -6,10 +6,11 @@ import logging
 
 from conformance import paths
 from conformance.provision import engine as engines
-from conformance.provision import registry
+from conformance.provision import registry, upstream
 from conformance.provision.engine import Engine
 from conformance.provision.machine import default_runner
 from conformance.provision.node_image import LABEL, NAMESPACE
+from conformance.provision.pins import pins
 from conformance.provision.store import remove_tree, store
 
 log = logging.getLogger(__name__)
@@ -18,8 +19,8 @@ log = logging.getLogger(__name__)
 def remove() -> list[str]:
     """Remove the registry, our images, the engine if we started it, and the cache; return what was removed.
 
-    An engine that we did not start stays, with all in it that is not ours; so do packages that were installed,
-    and the record of image digests, which is what later pulls are checked against.
+    Images that were pulled for us go too. An engine that we did not start stays, with all else in it; so do packages
+    that were installed, and the record of image digests, which is what later pulls are checked against.
     """
     removed = [f"cache {paths.cache()}"] if paths.cache().is_dir() else []
     with store().lock():
@@ -37,4 +38,7 @@ def _images(engine: Engine) -> list[str]:
     if left:
         engine.run("rm", "--force", "--volumes", *left, check=False)
     listed = engine.run("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", f"{NAMESPACE}/*").stdout.split()
+    nodes = [pins().image("node", release.version) for release in pins().releases.values()]
+    pulled = [image for image in (*nodes, pins().image("registry")) if upstream.known(image)]
+    listed += [name for image in pulled for name in (upstream.source(image), str(upstream.known(image)))]
     return [f"image {image}" for image in listed if engine.run("image", "rm", image, check=False).status == 0]
