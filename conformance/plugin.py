@@ -29,6 +29,7 @@ from conformance.report import text
 from conformance.report.result import CheckResult, judged
 from conformance.rules import Rules
 from conformance.run_report import PROPERTY, RunReport
+from conformance.scheduling import ByJourney
 
 log = logging.getLogger(__name__)
 
@@ -119,9 +120,16 @@ def _worker(config: pytest.Config) -> str:
 
 
 @pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:  # noqa: ANN401 - pytest-xdist's
+    """Let pytest-xdist keep each journey on one worker."""
+    return ByJourney(config, log) if _PREPARATION in config.stash else None
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:  # noqa: ANN401 - pytest-xdist's WorkerController
     """Hand a starting worker what the controlling process prepared."""
-    node.workerinput[PROPERTY] = pickle.dumps(node.config.stash[_PREPARATION])
+    if _PREPARATION in node.config.stash:
+        node.workerinput[PROPERTY] = pickle.dumps(node.config.stash[_PREPARATION])
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:

@@ -93,7 +93,7 @@ def _arguments(options: Options, workers: int, expression: str | None, mark: str
     for plugin in ("conformance.plugin", "xdist.plugin", "no:cacheprovider", "no:warnings"):
         words += ["-p", plugin]
     words += ["-qq", "--no-header", "--no-summary", "--tb=no", "--capture=no"]
-    words += ["-n", str(workers), "--dist=loadgroup"] if workers > 1 else []
+    words += ["-n", str(workers)] if workers > 1 else []
     words += ["-k", expression] if expression else []
     words += ["-m", mark] if mark else []
     return [*words, *options.as_pytest(), str(scenarios)]

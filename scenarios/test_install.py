@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import pytest
-
 from conformance.checks import CORE, Finding, scenario
 from conformance.journey import Installed, judging
-
-pytestmark = pytest.mark.xdist_group("install")
 
 
 @scenario("install/becomes-ready", level=CORE, seed="001 Handoff: rollout status of both Deployments")

@@ -8,7 +8,6 @@ from conformance.checks import REGISTRY, Finding
 from conformance.rules import Rules, load
 
 load()
-pytestmark = pytest.mark.xdist_group("rules")
 
 
 @pytest.mark.parametrize("check_id", sorted(id_ for id_, check in REGISTRY.items() if check.kind == "rule"))

@@ -4,12 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import pytest
-
 from conformance.checks import CORE, Finding, scenario
 from conformance.journey import Lifecycle, judging
-
-pytestmark = pytest.mark.xdist_group("lifecycle")
 
 
 @scenario(

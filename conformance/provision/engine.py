@@ -122,6 +122,8 @@ def ensure(runner: Runner, *, install_engine: bool = True) -> Engine:
         may_start(install_engine)
         if not (shutil.which("dockerd") and shutil.which("docker") and shutil.which("iptables")):
             install(runner, pins().packages["engine"])
+            if shutil.which("docker") is None:
+                install(runner, pins().packages["client"])
         engine = find(runner) or _start(runner)  # Debian's package may have started it
     check(engine)
     return engine

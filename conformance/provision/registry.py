@@ -60,9 +60,9 @@ def hosts_toml() -> str:
 
 
 def here(engine: Engine) -> Registry | None:
-    """Return the registry if it runs and answers."""
+    """Return the registry if it runs and answers, and a node can be told how to reach it."""
     container = engine.inspect("container", NAME)
-    if not container or not container["State"]["Running"]:
+    if not container or not container["State"]["Running"] or not _has_storage(container):
         return None
     registry = _registry(container)
     return registry if _answers(registry) and (_hosts() / f"{NAME}:{PORT}/hosts.toml").is_file() else None
@@ -80,15 +80,12 @@ def ensure(engine: Engine, image: str) -> Registry:
     (hosts / "hosts.toml").write_text(hosts_toml())
     with step("starting the local registry"):
         container = engine.inspect("container", NAME)
-        if container and (container["Config"].get("Labels") or {}).get(LABEL) != "registry":
-            raise MachineLacks(
-                f"a container named {NAME} exists that this suite did not make; rename or remove it"
-            )
-        if container and engine.run("start", NAME, check=False).status == 0:
-            container = engine.inspect("container", NAME)
-        else:  # none, or its port is taken by now: what it stores is not in the container
+        if container and not _is_ours(container):
+            raise MachineLacks(f"there is a container {NAME} that this suite did not make; rename or remove it")
+        started = container and _has_storage(container) and engine.run("start", NAME, check=False).status == 0
+        if not started:  # its port is taken, or its storage gone, or there is none: nothing is lost with it
             engine.run("rm", "--force", NAME, check=False)
-            container = _create(engine, image)
+            _create(engine, image)
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_delay(START_SECONDS),
             wait=tenacity.wait_fixed(0.05),
@@ -129,31 +126,31 @@ def tag() -> str:
 
 
 def remove(engine: Engine) -> list[str]:
-    """Remove the registry with all it stores, and return what was removed."""
+    """Remove the registry with all it stores, and the nodes' network if we made it; return what was removed."""
+    removed = []
     container = engine.inspect("container", NAME)
-    if not container or (container["Config"].get("Labels") or {}).get(LABEL) != "registry":
-        return []
-    engine.run("rm", "--force", "--volumes", NAME)
+    if container and _is_ours(container):
+        engine.run("rm", "--force", "--volumes", NAME)
+        removed.append(f"container {NAME}")
     remove_tree(_folder())
-    return [f"container {NAME}"]
+    network = engine.inspect("network", NETWORK)
+    # Docker keeps a network that other people's clusters are on.
+    if network and LABEL in network["Labels"] and engine.run("network", "rm", NETWORK, check=False).status == 0:
+        removed.append(f"network {NETWORK}")
+    return removed
 
 
 def ensure_network(engine: Engine) -> None:
     """Make the network that kind's nodes are on, the way kind does, where it is missing."""
     if engine.inspect("network", NETWORK):
         return
-    words = (
-        "network",
-        "create",
-        "--driver=bridge",
-        "--opt",
-        "com.docker.network.bridge.enable_ip_masquerade=true",
-    )
+    masquerade = "com.docker.network.bridge.enable_ip_masquerade=true"
+    words = ("network", "create", "--label", f"{LABEL}=network", "--driver=bridge", "--opt", masquerade)
     if engine.run(*words, "--ipv6", "--subnet", RANGE, NETWORK, check=False).status:
         engine.run(*words, NETWORK)  # as kind does where the machine has no IPv6
 
 
-def _create(engine: Engine, image: str) -> dict[str, Any] | None:
+def _create(engine: Engine, image: str) -> None:
     storage = _folder() / "storage"
     storage.mkdir(parents=True, exist_ok=True)
     ensure_network(engine)
@@ -164,7 +161,14 @@ def _create(engine: Engine, image: str) -> dict[str, Any] | None:
         "--publish", f"127.0.0.1:{_free_port()}:{PORT}", "--volume", f"{storage}:/var/lib/registry",
         "--env", "OTEL_TRACES_EXPORTER=none", image,
     )  # fmt: skip
-    return engine.inspect("container", NAME)
+
+
+def _is_ours(container: dict[str, Any]) -> bool:
+    return (container["Config"].get("Labels") or {}).get(LABEL) == "registry"
+
+
+def _has_storage(container: dict[str, Any]) -> bool:
+    return all(Path(mount["Source"]).is_dir() for mount in container["Mounts"])
 
 
 def _registry(container: dict[str, Any]) -> Registry:

@@ -19,8 +19,8 @@ log = logging.getLogger(__name__)
 def remove() -> list[str]:
     """Remove the registry, our images, the engine if we started it, and the cache; return what was removed.
 
-    Images that were pulled for us go too. An engine that we did not start stays, with all else in it; so do packages
-    that were installed, and the record of image digests, which is what later pulls are checked against.
+    Images that were pulled for us go too. An engine that we did not start stays, with all else in it; so do
+    packages that were installed, and the record of image digests, which later pulls are checked against.
     """
     removed = [f"cache {paths.cache()}"] if paths.cache().is_dir() else []
     with store().lock():
