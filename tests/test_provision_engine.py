@@ -111,6 +111,13 @@ def test_an_engine_without_the_capability_must_have_a_runtime_that_makes_up_for_
     assert engines.ensure(runner).bounded
 
 
+def test_an_engine_elsewhere_is_refused(docker, runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
+    docker(INFO)
+    monkeypatch.setenv("DOCKER_HOST", "tcp://build.example:2375")
+    with pytest.raises(MachineLacks, match="cannot be reached from here"):
+        engines.ensure(runner)
+
+
 def test_an_engine_goes_to_another_process() -> None:
     one = engine(cgroup=1)
     other = pickle.loads(pickle.dumps(one))  # noqa: S301 - our own

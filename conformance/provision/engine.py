@@ -10,6 +10,7 @@ import signal
 import socket
 import struct
 import sys
+import urllib.parse
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,7 +104,13 @@ def find(runner: Runner) -> Engine | None:
 
 
 def check(engine: Engine) -> None:
-    """Raise `MachineLacks` where a running engine that we did not start cannot run kind's privileged nodes."""
+    """Raise `MachineLacks` where a running engine cannot run kind's privileged nodes, or not on this machine."""
+    host = engine.environment.get("DOCKER_HOST", SOCKET)
+    if urllib.parse.urlsplit(host).hostname not in (None, "localhost", "127.0.0.1"):
+        raise MachineLacks(
+            f"DOCKER_HOST is {host}: clusters and registry there cannot be reached from here; use an engine on "
+            "this machine"
+        )
     shown = engine.run("info", "--format", "{{.DefaultRuntime}}").stdout.strip()
     if engine.bounded and shown == "runc":
         raise MachineLacks(
