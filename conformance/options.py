@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from conformance.errors import BadInput
+from conformance.redact import REDACTOR
 
 #: The names of the options, alike on the command line of `agents-conformance run` and of pytest.
 KUBE_VERSION = "1.35"
@@ -28,6 +30,20 @@ class Options:
     report_dir: Path | None = None
     keep_cluster: bool = False
     install_engine: bool = True
+
+    def reproducing(self, command: str, id_: str | None = None) -> str:
+        """Return the command line that judges the same again: `run` one check, its cluster kept, or `rules`."""
+        given: list[str] = [] if command == "run" else [self.chart or ""]
+        named = {
+            "--contract": self.contract, "--chart": self.chart if command == "run" else None,
+            "--baseline": self.baseline,
+            "--kube-version": self.kube_version if self.kube_version != KUBE_VERSION else None,
+            "--helm": self.helm if self.helm != HELM else None,
+        }  # fmt: skip
+        given += [word for name, value in named.items() if value is not None for word in (name, str(value))]
+        given += [word for file in self.values for word in ("--values", str(file))]
+        given += ["-k", id_, "--keep-cluster"] if id_ else []
+        return REDACTOR.scrub(shlex.join(["agents-conformance", command, *given]))
 
     def as_pytest(self) -> list[str]:
         """Return the options as pytest takes them."""

@@ -25,7 +25,6 @@ from conformance.errors import ConformanceError
 from conformance.journey import Installed, Lifecycle
 from conformance.options import HELM, KUBE_VERSION, Options
 from conformance.preparation import Preparation, prepared
-from conformance.report import text
 from conformance.report.result import CheckResult, judged
 from conformance.rules import Rules
 from conformance.run_report import PROPERTY, RunReport
@@ -173,7 +172,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     result = judged(id_, findings, contract, time.monotonic() - started)
     pyfuncitem.stash[_RESULT] = result
     if result.outcome is Outcome.FAIL:
-        pytest.fail("\n".join(text.lines_of(result, Path())), pytrace=False)
+        pytest.fail("\n".join(map(str, result.findings)), pytrace=False)
     return True
 
 

@@ -70,7 +70,9 @@ class RunReport:
 
     def _say(self, result: CheckResult) -> None:
         if result.outcome is not Outcome.DESELECTED:
-            print(*text.lines_of(result, self.preparation.report_dir), sep="\n", flush=True)  # noqa: T201
+            again = self.preparation.options.reproducing("run", result.id)
+            said = text.lines_of(result, self.preparation.report_dir.name, again)
+            print(*said, sep="\n", flush=True)  # noqa: T201
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         """Keep pytest's own letters out of the way of ours."""

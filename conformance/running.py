@@ -54,7 +54,7 @@ def rules(options: Options, *, as_json: bool) -> int:
         sys.stdout.write(json.dumps(files.as_json(context, results), indent=2) + "\n")
     else:
         for result in results:
-            print(*text.lines_of(result, Path()), sep="\n")  # noqa: T201
+            print(*text.lines_of(result, "", options.reproducing("rules")), sep="\n")  # noqa: T201
         print(f"verdict    {verdict(results)}")  # noqa: T201
     return verdict(results).exit_status
 

@@ -2,7 +2,6 @@ import dataclasses
 import json
 import types
 import xml.etree.ElementTree as ET
-from pathlib import Path
 
 import pytest
 
@@ -18,6 +17,7 @@ CONTEXT = files.Context(
     helm_version="3.22.0",
     tools={"kind": "0.33.0"},
 )
+AGAIN = "agents-conformance run -k rollback/c --keep-cluster"
 PASS, FAIL, INCOMPLETE, DESELECTED = Outcome.PASS, Outcome.FAIL, Outcome.INCOMPLETE, Outcome.DESELECTED
 
 
@@ -34,7 +34,9 @@ class Accepting:
 
 def results(a=PASS, b=PASS, c=PASS, d=PASS, **without):
     outcomes = {"render/a": a, "render/b": b, "rollback/c": c, "gitops/d": d}
-    return [CheckResult(id_, outcome, without=without.get(id_[-1] + "_without")) for id_, outcome in outcomes.items()]
+    return [
+        CheckResult(id_, outcome, without=without.get(id_[-1] + "_without")) for id_, outcome in outcomes.items()
+    ]
 
 
 @pytest.mark.parametrize(
@@ -104,7 +106,7 @@ def test_report_files(registry, finding, tmp_path):
 def test_a_failure_fits_a_terminal_and_says_how_to_go_on(registry, finding):
     long = dataclasses.replace(finding, observed="one two three " * 20 + "\nsecond line")
     result = CheckResult("rollback/c", FAIL, 14.2, (long,), evidence="rollback-c")
-    lines = list(text.lines_of(result, Path("report")))
+    lines = list(text.lines_of(result, "report", AGAIN))
     assert all(len(line) <= 80 for line in lines)
     assert lines[0].startswith("FAIL       rollback/c")
     assert lines[0].endswith("14.2 s")
@@ -117,7 +119,7 @@ def test_a_failure_fits_a_terminal_and_says_how_to_go_on(registry, finding):
 
 
 def test_a_pass_is_one_line(registry):
-    assert len(list(text.lines_of(CheckResult("render/a", PASS, 0.1), Path()))) == 1
+    assert len(list(text.lines_of(CheckResult("render/a", PASS, 0.1), "report", AGAIN))) == 1
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,11 @@ def described(check: Check) -> Iterator[str]:
     yield from _wrapped(f"seed: {check.seed}", "    ", hanging=10)
 
 
-def lines_of(result: CheckResult, report: Path) -> Iterator[str]:
-    """Yield the lines that tell one check's end; a pass is one line."""
+def lines_of(result: CheckResult, report: str, again: str) -> Iterator[str]:
+    """Yield the lines that tell one check's end; a pass is one line.
+
+    `report` is the report folder as the caller knows it, `again` the command that ran the checks.
+    """
     seconds = f"{result.seconds:.1f} s"
     yield f"{result.outcome.upper():10} {result.id:<{WIDTH - 12 - len(seconds)}} {seconds}"
     if result.reason:
@@ -32,8 +35,8 @@ def lines_of(result: CheckResult, report: Path) -> Iterator[str]:
         yield from finding_lines(finding)
     if result.outcome is Outcome.FAIL:
         if result.evidence:
-            yield f"  evidence   {report.name}/{result.evidence}/"
-        yield f"  reproduce  agents-conformance run -k {result.id} --keep-cluster"
+            yield f"  evidence   {report}/{result.evidence}/"
+        yield from _wrapped(f"reproduce  {again}", "  ", hanging=13)
 
 
 def finding_lines(finding: Finding) -> Iterator[str]:
