@@ -174,6 +174,8 @@ def test_the_suite_waits_unless_hooks_follow(
     assert waited == [["Secret/agents in ns"]]
     driven.rollback(to=1)
     assert "--wait" not in helm3.told("rollback")
+    driven.deploy(chart, undo_on_failure=True)
+    assert "--wait" in helm3.told("install")
     driven.rollback(to=3)
     assert "--wait" in helm3.told("rollback")
     (chart / "job.yaml").write_text('annotations: {"helm.sh/hook": post-install}')

@@ -140,6 +140,7 @@ def test_ready_names_what_is_missing_and_fails_early(served: tuple[Server, Api])
         wait_until_ready(api, declared("migrate"), deadline=LONG)
     assert caught.value.final
     assert caught.value.mismatch == "Job/migrate in ns: failed with BackoffLimitExceeded: no"
+    wait_until_ready(api, declared("migrate"), deadline=NOW, jobs=False)
 
 
 def test_one_factor_stretches_every_deadline() -> None:

@@ -47,7 +47,8 @@ class Wait(enum.Enum):
     """
 
     AUTO = enum.auto()
-    """The suite's watches; Helm where hooks are to run after the workloads are ready, as only Helm can do that."""
+    """The suite's watches; Helm where something is to follow that only Helm can do: hooks after the workloads are
+    ready, undoing a failure."""
     HELM = enum.auto()
     """Helm's `--wait` (Helm 4: `watcher`). A workload that does not become ready fails the revision."""
     NONE = enum.auto()
@@ -80,12 +81,12 @@ class Release:
         timeout: float | None = None,
     ) -> Deployed:
         """Install a chart, a folder or an archive. Values are files, so that none is seen in a command line."""
-        by_helm = self._by_helm(wait, lambda: mentions_post_hooks(chart))
+        by_helm = self._by_helm(wait, lambda: undo_on_failure or mentions_post_hooks(chart))
         argv: list[str | Path] = ["install", self.name, chart, *_values(values)]
         argv += ["--create-namespace"] if create_namespace else []
         argv += self._options(by_helm, wait_for_jobs, undo_on_failure)
         done = self._changed("deploy", argv, timeout, undo_on_failure=undo_on_failure)
-        return self._ready(done, wait, by_helm=by_helm)
+        return self._ready(done, wait, by_helm=by_helm, jobs=wait_for_jobs)
 
     def upgrade(
         self,
@@ -102,14 +103,14 @@ class Release:
         timeout: float | None = None,
     ) -> Deployed:
         """Upgrade to a chart. `history_max` drops the oldest revisions beyond it (Helm's default is 10)."""
-        by_helm = self._by_helm(wait, lambda: mentions_post_hooks(chart))
+        by_helm = self._by_helm(wait, lambda: undo_on_failure or mentions_post_hooks(chart))
         argv: list[str | Path] = ["upgrade", self.name, chart, *_values(values), *mode.value]
         argv += ["--cleanup-on-fail"] if cleanup_on_failure else []
         argv += self.helm.flags.replace if replace else ()
         argv += [] if history_max is None else ["--history-max", str(history_max)]
         argv += self._options(by_helm, wait_for_jobs, undo_on_failure)
         done = self._changed("upgrade", argv, timeout, undo_on_failure=undo_on_failure)
-        return self._ready(done, wait, by_helm=by_helm)
+        return self._ready(done, wait, by_helm=by_helm, jobs=wait_for_jobs)
 
     def rollback(
         self,
@@ -137,7 +138,7 @@ class Release:
         self._run("rollback", argv, self._patience(timeout))
         version = known.chart_version if known else self._chart_version(target)
         done = self._remember(deployed(self._status_json(), version))
-        return self._ready(done, wait, by_helm=by_helm)
+        return self._ready(done, wait, by_helm=by_helm, jobs=wait_for_jobs)
 
     def delete(self, *, wait: bool = True, keep_history: bool = False, timeout: float | None = None) -> None:
         """Uninstall the release; with `wait` until its objects are gone."""
@@ -206,9 +207,9 @@ class Release:
             return any("post-rollback" in hook.hooks for hook in hooks)
         return False
 
-    def _ready(self, done: Deployed, wait: Wait, *, by_helm: bool) -> Deployed:
+    def _ready(self, done: Deployed, wait: Wait, *, by_helm: bool, jobs: bool) -> Deployed:
         if wait is Wait.AUTO and not by_helm and self._api is not None:
-            wait_until_ready(self._api, done.manifest, deadline=self._deadlines.workloads_ready)
+            wait_until_ready(self._api, done.manifest, deadline=self._deadlines.workloads_ready, jobs=jobs)
         return done
 
     def _options(self, by_helm: bool, wait_for_jobs: bool, undo_on_failure: bool) -> list[str]:

@@ -14,13 +14,14 @@ from conformance.observe.deadlines import Deadline
 from conformance.observe.wait import NotReached, wait_for
 
 
-def wait_until_ready(api: Api, declared: Iterable[Manifest], *, deadline: Deadline) -> None:
-    """Return as soon as every declared object is there and ready, Jobs complete.
+def wait_until_ready(api: Api, declared: Iterable[Manifest], *, deadline: Deadline, jobs: bool = True) -> None:
+    """Return as soon as every declared object is there and ready, Jobs complete (unless not to wait for `jobs`).
 
     One deadline for all. Raises `NotReached` with what is missing and what keeps the pods from being ready, at
     once where waiting does not mend it; `ApiUnreachable` when the API server stays away.
     """
-    wanted = sorted(manifest.key for manifest in declared if _key(manifest) in rollout.BECOMING)
+    kinds = rollout.BECOMING if jobs else rollout.BECOMING - {("batch", "Job")}
+    wanted = sorted(manifest.key for manifest in declared if _key(manifest) in kinds)
     end = time.monotonic() + deadline.seconds
     for (group, kind, namespace), keys in itertools.groupby(wanted, _collection):
         names = {key.name: key for key in keys}

@@ -192,11 +192,10 @@ def _replica_set(body: Body) -> str | None:
 
 def _job(body: Body) -> str | None:
     spec, status = _parts(body)
-    if condition(body, "Complete").get("status") == "True":
+    if spec.get("suspend") or condition(body, "Complete").get("status") == "True":
         return None
     counts = ", ".join(f"{status.get(field, 0)} {field}" for field in ("active", "succeeded", "failed"))
-    suspended = "suspended, " if spec.get("suspend") else ""
-    return f"not complete: {suspended}{counts} of {spec.get('completions', 1)}"
+    return f"not complete: {counts} of {spec.get('completions', 1)}"
 
 
 def _job_failed(body: Body) -> str | None:
