@@ -44,6 +44,7 @@ class Server:
         self.pod_logs: dict[tuple[str, str, bool], list[str]] = {}
         self.asked: list[str] = []
         self.closing = False
+        self.everywhere = False
 
     def put(self, plural: str, body: Body) -> Body:
         """Store an object and tell the watches."""
@@ -116,7 +117,12 @@ class _Handler(BaseHTTPRequestHandler):
         if "watch" in query:
             return self._watch(plural, namespace, query)
         with state.changed:
-            items = [body for (kind, ns, _), body in state.objects.items() if kind == plural and ns == namespace]
+            any_namespace = state.everywhere and not namespace
+            items = [
+                body
+                for (kind, ns, _), body in state.objects.items()
+                if kind == plural and (ns == namespace or any_namespace)
+            ]
             if wanted := query.get("fieldSelector", ""):
                 field, _, value = wanted.partition("=")
                 items = [one for one in items if field != "metadata.name" or one["metadata"]["name"] == value]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -10,6 +11,7 @@ from observe_server import Server, serving
 
 from conformance.api import Api
 from conformance.manifests import ABSENT, Change, Manifests, ObjectKey
+from conformance.observe.deadlines import Deadline
 from conformance.observe.dry_run import CannotTell, as_declared, with_carried
 from conformance.observe.inventory import Inventory
 from conformance.observe.live_state import Deviation, LiveState, compare
@@ -254,6 +256,18 @@ def test_declared_fields_are_laid_over_the_live_ones() -> None:
     assert as_declared(declared, lives) == {
         "a": 1, "b": 2, "list": [{"name": "y"}, {"name": "x", "v": 1, "w": 2}, {"name": "new"}], "plain": [1],
     }  # fmt: skip
+
+
+def test_what_is_being_deleted_is_waited_for(served: tuple[Server, Api]) -> None:
+    server, api = served
+    server.everywhere = True
+    server.put("configmaps", thing("ConfigMap", "stays"))
+    server.put("configmaps", thing("ConfigMap", "going", metadata={"deletionTimestamp": "now"}))
+    threading.Timer(0.1, lambda: server.remove("configmaps", "going")).start()
+    assert names(LiveState.take(api, Inventory.of([]))) == ["stays"]
+    server.put("configmaps", thing("ConfigMap", "held", metadata={"deletionTimestamp": "now"}))
+    now = Deadline(0, "a test", "now")
+    assert names(LiveState.take(api, Inventory.of([]), deadline=now)) == ["held", "stays"]
 
 
 def test_the_inventory_holds_everything_but_the_noise(served: tuple[Server, Api]) -> None:

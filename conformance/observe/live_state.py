@@ -6,7 +6,9 @@ makes by itself and what the suite made. It needs no labels, so it tells what Ar
 
 from __future__ import annotations
 
-import re
+import contextlib
+import dataclasses
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -22,87 +24,14 @@ from conformance.manifests import (
     difference,
     normalise,
 )
+from conformance.observe.deadlines import DEADLINES, Deadline
 from conformance.observe.dry_run import CannotTell, as_declared, as_defaulted
 from conformance.observe.inventory import Inventory
+from conformance.observe.ownership import by_itself, has_controller
+from conformance.observe.wait import NotReached, wait_until_gone
 
 #: Comparisons under way at once; each is one or two requests that the API server answers in milliseconds.
 _AT_ONCE = 8
-
-
-@dataclass(frozen=True)
-class ByItself:
-    """A sort of object that the control plane makes without an owner reference, and why it does."""
-
-    kinds: frozenset[tuple[str, str]]
-    why: str
-    recognised: Callable[[ObjectKey, Body, Inventory], bool]
-
-
-def _kinds(*kinds: tuple[str, str]) -> frozenset[tuple[str, str]]:
-    return frozenset(kinds)
-
-
-def _annotation(body: Body, name: str) -> str:
-    return str((body["metadata"].get("annotations") or {}).get(name, ""))
-
-
-def _label(body: Body, name: str) -> str:
-    return str((body["metadata"].get("labels") or {}).get(name, ""))
-
-
-def _claimed_by_stateful_set(key: ObjectKey, _: Body, inventory: Inventory) -> bool:
-    for other, body in inventory.items():
-        if other.kind == "StatefulSet" and other.namespace == key.namespace:
-            for template in body["spec"].get("volumeClaimTemplates") or ():
-                if re.fullmatch(
-                    rf"{re.escape(template['metadata']['name'])}-{re.escape(other.name)}-\d+", key.name
-                ):
-                    return True
-    return False
-
-
-#: What no release declares and no owner reference explains.
-MADE_BY_CONTROL_PLANE: tuple[ByItself, ...] = (
-    ByItself(
-        _kinds(("", "ServiceAccount")), "the service account controller gives each namespace a default",
-        lambda key, _body, _all: key.name == "default",
-    ),
-    ByItself(
-        _kinds(("", "ConfigMap")), "the root CA publisher gives each namespace the cluster's certificate",
-        lambda key, _body, _all: key.name == "kube-root-ca.crt",
-    ),
-    ByItself(
-        _kinds(("", "Secret"), ("", "ConfigMap")), "Helm's own records of its releases",
-        lambda key, body, _all: body.get("type") == "helm.sh/release.v1"
-        or (key.kind == "ConfigMap" and _label(body, "owner") == "helm"),
-    ),
-    ByItself(
-        _kinds(("", "Secret")), "the token controller of Kubernetes before 1.24",
-        lambda key, body, _all: body.get("type") == "kubernetes.io/service-account-token"
-        and bool(re.fullmatch(r".+-token-[a-z0-9]{5}", key.name)),
-    ),
-    ByItself(
-        _kinds(("apiregistration.k8s.io", "APIService")),
-        "the API aggregator registers each version of a CustomResourceDefinition's group",
-        lambda _key, body, _all: bool(_label(body, "kube-aggregator.kubernetes.io/automanaged")),
-    ),
-    ByItself(
-        _kinds(("networking.k8s.io", "IPAddress")), "the API server records the address of each Service",
-        lambda _key, body, _all: _label(body, "ipaddress.kubernetes.io/managed-by").startswith("ipallocator"),
-    ),
-    ByItself(
-        _kinds(("", "PersistentVolumeClaim")), "a StatefulSet that lives makes them from its claim templates",
-        _claimed_by_stateful_set,
-    ),
-    ByItself(
-        _kinds(("", "PersistentVolume")), "a provisioner makes them for claims",
-        lambda _key, body, _all: bool(_annotation(body, "pv.kubernetes.io/provisioned-by")),
-    ),
-    ByItself(
-        _kinds(("storage.k8s.io", "VolumeAttachment"), ("storage.k8s.io", "CSIStorageCapacity")),
-        "the volume controllers' own records", lambda _key, _body, _all: True,
-    ),
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -111,6 +40,44 @@ class LiveState(Mapping[ObjectKey, Body]):
 
     inventory: Inventory = field(repr=False)
     owned: frozenset[ObjectKey]
+
+    @classmethod
+    def take(
+        cls,
+        api: Api,
+        pristine: Inventory,
+        *,
+        made_by_suite: Collection[ObjectKey | str] = (),
+        suite_namespaces: Collection[str] = (),
+        deadline: Deadline = DEADLINES.object_gone,
+    ) -> LiveState:
+        """Return what a release owns now, once what is being deleted is gone.
+
+        What is not gone by the deadline (a finalizer that nobody removes) is the release's still. Raises
+        `ApiRefusal` where a type that is served cannot be read, and `ApiUnreachable`.
+        """
+
+        def taken() -> LiveState:
+            return cls.of(
+                Inventory.take(api), pristine, made_by_suite=made_by_suite, suite_namespaces=suite_namespaces
+            )
+
+        state, end = taken(), time.monotonic() + deadline.seconds
+        going = [body for body in state.values() if body["metadata"].get("deletionTimestamp")]
+        for body in going:
+            metadata, left = (
+                body["metadata"],
+                dataclasses.replace(deadline, seconds=max(0.0, end - time.monotonic())),
+            )
+            with contextlib.suppress(NotReached):
+                wait_until_gone(
+                    api,
+                    api.resource_of(body),
+                    metadata["name"],
+                    namespace=metadata.get("namespace"),
+                    deadline=left,
+                )
+        return taken() if going else state
 
     @classmethod
     def of(
@@ -196,19 +163,6 @@ class Deviation:
         return "\n".join([*refused, *map(str, self.changes)])
 
 
-def has_controller(body: Body) -> bool:
-    """Return whether an object has an owner that controls it."""
-    return any(owner.get("controller") for owner in body["metadata"].get("ownerReferences") or ())
-
-
-def by_itself(key: ObjectKey, body: Body, inventory: Inventory) -> str:
-    """Return why the control plane made an object by itself, or an empty text where it did not."""
-    for sort in MADE_BY_CONTROL_PLANE:
-        if (key.group, key.kind) in sort.kinds and sort.recognised(key, body, inventory):
-            return sort.why
-    return ""
-
-
 def compare(
     api: Api, expected: Manifests, live: LiveState, *, kept: Callable[[ObjectKey], bool] = lambda _: False
 ) -> list[Deviation]:
@@ -265,12 +219,4 @@ def _scaled(inventory: Inventory) -> frozenset[ObjectKey]:
     return frozenset(found)
 
 
-__all__ = [
-    "MADE_BY_CONTROL_PLANE",
-    "CannotTell",
-    "Deviation",
-    "LiveState",
-    "by_itself",
-    "compare",
-    "has_controller",
-]
+__all__ = ["CannotTell", "Deviation", "LiveState", "compare"]
