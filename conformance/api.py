@@ -96,9 +96,12 @@ class Stream:
             for chunk in self._response.read_chunked():
                 *lines, pending = (pending + chunk).split(b"\n")
                 yield from filter(None, lines)
-        except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            if not self._closed:
+        except Exception as error:
+            if self._closed:
+                return  # closed in the middle of a read, which then fails in one of many ways
+            if isinstance(error, urllib3.exceptions.HTTPError | OSError | ValueError):
                 raise ApiUnreachable(f"the stream of {self._what} broke: {error}") from error
+            raise
         finally:
             self._response.close()
 
