@@ -20,6 +20,7 @@ from pytest_kind import KindCluster
 from conformance.api import Api
 from conformance.cluster import containers
 from conformance.cluster.journal import CLUSTER, Journal
+from conformance.cluster.limits import inotify_exhausted
 from conformance.cluster.pristine import restore, settle
 from conformance.cluster.scene import Scene
 from conformance.cluster.sweeping import RUN_VARIABLE, remove_cluster
@@ -116,15 +117,21 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind is not typed
                             commands=self.runner.record)  # fmt: skip
         config = Path(config_file) if config_file else self._configuration()
         log.info("creating cluster %s", self.name)
+        if lack := inotify_exhausted():
+            log.warning("cluster %s may fail: %s", self.name, lack)
         try:
             # A failed one is retained for the evidence, and deleted by who asked for it.
             self.runner.run(self.kind_path, "create", "cluster", "--name", self.name, "--image", self.image,
                             "--kubeconfig", self.kubeconfig, "--config", config, "--retain",
                             timeout=CREATE_SECONDS)  # fmt: skip
-        except CommandFailed as error:
-            raise _explained(error) from error
-        made = time.monotonic() - started
-        self._pristine = settle(self.api)
+            made = time.monotonic() - started
+            self._pristine = settle(self.api)
+        except ConformanceError as error:
+            if lack := inotify_exhausted():
+                raise MachineLacks(f"cluster {self.name} cannot be made: {lack}") from error
+            if isinstance(error, CommandFailed) and (explained := _explained(error)) is not error:
+                raise explained from error
+            raise
         self.pristine_file.touch(0o600)
         self.pristine_file.write_text(json.dumps(list(self._pristine.values())))
         self.journal.made(CLUSTER, self.name)
