@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from conformance import catalogue, contract, paths, provision
 from conformance.chart import reference_chart
 from conformance.checks import REGISTRY, Outcome

@@ -203,24 +203,22 @@ def left_over(before: Stage, after: Stage, deviations: Iterable[Deviation]) -> I
 
 
 def lost_custom_resources(contract: Contract, before: Stage, after: Stage) -> Iterator[Finding]:
-    """Yield each declared CustomResourceDefinition, and each resource of one, that did not outlive an operation.
+    """Yield each CustomResourceDefinition, and each resource of one, that did not outlive an operation.
 
-    The UID tells the same object from one made again after everything in it was lost.
+    All that the release brought are judged, those that the contract names or not. The UID tells the same object
+    from one made again after everything in it was lost. Raises `Incomplete` where no resource was there to lose.
     """
-    names = set(contract.crds.names) if contract.crds else set()
-    kinds = {
-        (body["spec"]["group"], body["spec"]["names"]["kind"])
-        for key, body in before.inventory.items()
-        if key.kind == "CustomResourceDefinition" and key.name in names
-    }
-    custom = [
-        key
-        for key in before.inventory
-        if (key.kind == "CustomResourceDefinition" and key.name in names) or (key.group, key.kind) in kinds
-    ]
-    if not any((key.group, key.kind) in kinds for key in custom):
+    definitions = {key for key in before.live if key.kind == "CustomResourceDefinition"}
+    if absent := set(contract.crds.names if contract.crds else ()) - {key.name for key in definitions}:
+        raise Incomplete(
+            f"CustomResourceDefinition {', '.join(sorted(absent))} was not there before the {after.operation}"
+        )
+    specs = [before.inventory[key]["spec"] for key in definitions]
+    kinds = {(spec["group"], spec["names"]["kind"]) for spec in specs}
+    resources = {key for key in before.inventory if (key.group, key.kind) in kinds}
+    if not resources:
         raise Incomplete("no custom resource was there to survive: declare examples in the contract")
-    for key in sorted(custom):
+    for key in sorted(definitions | resources):
         was, now = before.inventory[key]["metadata"]["uid"], after.inventory.get(key)
         if now is None or now["metadata"]["uid"] != was:
             yield Finding(
