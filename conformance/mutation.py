@@ -157,7 +157,13 @@ def _on_clusters(
         trials = pool.map(
             lambda one: _lived(one, helm, runner, folder / f"{one.name}-report", matrix=matrix), lives
         )
-        return {trial.name: trial for trial in trials}
+        try:
+            return {trial.name: trial for trial in trials}
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for child in psutil.Process().children():
+                child.terminate()  # each sweeps what it made
+            raise
 
 
 def _lived(mutant: Mutant, helm: int, runner: Runner, report: Path, *, matrix: bool) -> Trial:
