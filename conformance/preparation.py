@@ -25,6 +25,7 @@ from conformance.cluster.sweeping import end_processes
 from conformance.contract import Contract
 from conformance.errors import BadInput
 from conformance.journey import Setting
+from conformance.judge import Judge
 from conformance.mutants import mutant
 from conformance.options import Options, report_folder
 from conformance.provision import Image, Machine, Tools
@@ -144,16 +145,19 @@ def _prepare(options: Options, report_dir: Path, journal: Journal) -> Preparatio
 
 
 @contextmanager
-def rules_alone(options: Options) -> Iterator[tuple[Rules, Subject, Context]]:
-    """Prepare a judgement by the rules alone: no engine, no cluster, nothing left behind."""
+def rules_alone(options: Options, judge: Judge | None = None) -> Iterator[tuple[Rules, Subject, Context]]:
+    """Prepare a judgement by the rules alone: no engine, no cluster, nothing left behind.
+
+    A `judge` that runs already and serves others as well is used as it is.
+    """
     tools = provision.tools(options.kube_version)
     with tempfile.TemporaryDirectory(prefix=f"{paths.APP}-") as made:
         folder = Path(made)
         runner = Runner(_made(folder / "home"))
         subject = _subject(options, tools, runner, _made(folder / "charts"))
         context = _context(subject, tools, tools.version("kube-apiserver"), _notes(subject))
-        with rules.opened(subject, tools, runner, _made(folder / "rules")) as judging:
-            rules.require_usable(subject, tools, runner, _made(folder / "guard"))
+        with rules.opened(subject, tools, runner, _made(folder / "rules"), judge=judge) as judging:
+            rules.usable(subject, judging)
             yield judging, subject, context
 
 

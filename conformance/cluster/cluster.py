@@ -115,7 +115,7 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind is not typed
         self._refuse_a_foreign_one()
         self.journal.record(CLUSTER, self.name, kubeconfig=self.kubeconfig, pristine=self.pristine_file,
                             commands=self.runner.record)  # fmt: skip
-        config = Path(config_file) if config_file else self._configuration()
+        config = Path(config_file) if config_file else self.configuration()
         log.info("creating cluster %s", self.name)
         if lack := inotify_exhausted():
             log.warning("cluster %s may fail: %s", self.name, lack)
@@ -193,7 +193,8 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind is not typed
             )
         containers.remove(self.machine.engine, nodes)
 
-    def _configuration(self) -> Path:
+    def configuration(self) -> Path:
+        """Return the file with the configuration that kind makes this cluster by."""
         config = kind_config(self.machine.node, self.machine.engine, self.machine.registry)
         mark = Path(self.path) / "mark"
         mark.mkdir(exist_ok=True)

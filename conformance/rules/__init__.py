@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from conformance.rules.guard import guard
 from conformance.rules.names import LONG_LIVED
-from conformance.rules.opening import opened, require_usable
+from conformance.rules.opening import opened, require_usable, usable
 from conformance.rules.running import Rules, load
 
-__all__ = ["LONG_LIVED", "Rules", "guard", "load", "opened", "require_usable"]
+__all__ = ["LONG_LIVED", "Rules", "guard", "load", "opened", "require_usable", "usable"]

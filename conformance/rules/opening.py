@@ -43,14 +43,17 @@ def require_usable(subject: Subject, tools: Tools, runner: Runner, folder: Path)
     Return what the candidate renders to with the run's own values. Raises `BadInput`.
     """
     with _renderer(subject, tools, runner, folder) as renderer:
-        rules = _rules(subject, renderer, None)
-        rules.guard()
-        own = renderer.render(subject.candidate.folder, rules.values[0]).manifests
+        return usable(subject, _rules(subject, renderer, None))
+
+
+def usable(subject: Subject, rules: Rules) -> Manifests:
+    """Do as `require_usable` does, on renderings that rules have begun already."""
+    rules.guard()
     images = {
         workload.name: subject.images[CANDIDATE] for workload in subject.contract.workloads if subject.images
     }
-    require_rendered(subject.contract, own, images)
-    return own
+    require_rendered(subject.contract, rules.rendered, images)
+    return rules.rendered
 
 
 def values_sets(subject: Subject) -> list[ValuesSet]:

@@ -13,6 +13,7 @@ from typing import Any
 from conformance.checks import REGISTRY, Check, Finding
 from conformance.errors import Incomplete
 from conformance.judge import Judge
+from conformance.manifests import Manifests
 from conformance.render import Renderer, Rendering, ValuesSet, metadata_of
 from conformance.rules.bumped import bumped
 from conformance.rules.guard import guard
@@ -62,9 +63,22 @@ class Rules:
 
     def guard(self) -> None:
         """Refuse, with `BadInput`, charts that must not be installed anywhere, under any values set."""
+        for chart in self._charts():
+            for values in self.values:
+                self._renderer.submit(chart, values)
         guard(self._own(), self._renderer.namespace)
         further = [self._render(chart, values) for chart in self._charts() for values in self.values[1:]]
         guard([rendering for rendering in further if rendering.refusal is None], self._renderer.namespace)
+
+    @property
+    def rendered(self) -> Manifests:
+        """Return what the candidate renders to with the run's own values; nothing where Helm refuses it."""
+        return self._render(self.candidate, self.values[0]).manifests
+
+    @property
+    def helm_seconds(self) -> float:
+        """Return the seconds that Helm has taken so far, all renderings together."""
+        return self._renderer.helm_seconds
 
     def judge(self, id_: str) -> list[Finding]:
         """Return what a rule finds.
