@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
 import logging
-import sys
 import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import time
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
-from typing import Any
-
-import psutil
+from queue import SimpleQueue
 
 from conformance import catalogue, contract, paths, provision
 from conformance.chart import reference_chart
 from conformance.checks import REGISTRY, Outcome
-from conformance.errors import BadInput, CommandFailed
+from conformance.cluster import Lease
+from conformance.errors import BadInput, ConformanceError
+from conformance.journey import JOURNEYS, journey_of
 from conformance.judge import Judge
 from conformance.mutants import VERSION, Mutant, mutants
-from conformance.options import HELM, KUBE_VERSION
+from conformance.options import HELM, KUBE_VERSION, Options
+from conformance.preparation import Preparation, prepared
 from conformance.provision import Tools
+from conformance.report.result import CheckResult, judged
 from conformance.rules import opened
 from conformance.run import Runner
 from conformance.running import judge_rules, workers_carried
@@ -31,8 +35,6 @@ log = logging.getLogger(__name__)
 
 #: The version that a run upgrades from, unless the mutant is that version.
 BASELINE_VERSION = "0.9.1"
-#: One live trial takes about a minute; it may have to wait for a busy machine.
-TRIAL_SECONDS = 900.0
 
 
 @dataclass(frozen=True)
@@ -142,63 +144,73 @@ def _rules_on(mutant: Mutant | None, helm: int, tools: Tools, runner: Runner, ju
     with opened(subject, tools, runner, folder, judge=judge) as rules:
         results = judge_rules(rules, promised)
     log.info("%s: the rules have judged", mutant.name if mutant else "the healthy chart")
-    return _trial(mutant, [{"id": r.id, "outcome": r.outcome, "reason": r.reason} for r in results])
+    return _trial(mutant, results)
 
 
 def _on_clusters(
     lives: Sequence[Mutant], helm: int, workers: int, folder: Path, *, matrix: bool
 ) -> dict[str, Trial]:
-    """Let each mutant live on a cluster of its own, under the scenario that has to catch it or under all."""
+    """Let each mutant live on a pristine cluster, under the scenario that has to catch it or under all."""
     if not lives:
         return {}
-    provision.provision(KUBE_VERSION)
-    runner = Runner(folder / "home", paths.environment())
-    with ThreadPoolExecutor(workers) as pool:
-        trials = pool.map(
-            lambda one: _lived(one, helm, runner, folder / f"{one.name}-report", matrix=matrix), lives
-        )
-        try:
-            return {trial.name: trial for trial in trials}
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for child in psutil.Process().children():
-                child.terminate()  # each sweeps what it made
-            raise
+    with prepared(Options(helm=helm, report_dir=folder / "report")) as preparation, ExitStack() as stack:
+        leases: SimpleQueue[Lease] = SimpleQueue()
+        for number in range(workers):
+            leases.put(stack.enter_context(preparation.lease(f"mutants{number}")))
+
+        def lived(mutant: Mutant) -> Trial:
+            lease = leases.get()
+            try:
+                return _lived(mutant, preparation, lease, folder / f"{mutant.name}-live", matrix=matrix)
+            finally:
+                leases.put(lease)
+
+        with ThreadPoolExecutor(workers) as pool:
+            try:
+                return {trial.name: trial for trial in pool.map(lived, lives)}
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                preparation.end_workers()  # and with them what the threads are waiting for
+                raise
 
 
-def _lived(mutant: Mutant, helm: int, runner: Runner, report: Path, *, matrix: bool) -> Trial:
-    words = [
-        sys.executable,
-        "-m",
-        "conformance",
-        "run",
-        "-n",
-        "1",
-        "--helm",
-        str(helm),
-        "--report-dir",
-        str(report),
-    ]
-    words += ["--chart" if mutant.side == CANDIDATE else "--baseline", f"mutant:{mutant.name}"]
-    words += [word for file in mutant.values for word in ("--values", str(file))]
-    words += [] if matrix else ["-k", mutant.caught_by[0]]
-    try:
-        said = runner.run(*words, timeout=TRIAL_SECONDS, check=False)
-        checks = json.loads((report / "report.json").read_text())["checks"]
-    except (CommandFailed, OSError, ValueError) as error:
-        return Trial(mutant, (), (f"{error}",))
-    trial = _trial(mutant, checks)
-    log.info("%s: %s", mutant.name, "caught" if trial.as_promised else f"missed, status {said.status}")
+def _lived(mutant: Mutant, preparation: Preparation, lease: Lease, folder: Path, *, matrix: bool) -> Trial:
+    chart = mutant.chart(folder, preparation.runner)
+    subject = preparation.subject
+    broken = dataclasses.replace(
+        subject,
+        candidate=chart if mutant.side == CANDIDATE else subject.candidate,
+        baseline=chart if mutant.side == BASELINE else subject.baseline,
+        values=(*subject.values, *mutant.values),
+    )
+    scenarios = [id_ for id_, check in REGISTRY.items() if check.kind == "scenario"]
+    results = _judged(
+        dataclasses.replace(preparation, subject=broken), lease, scenarios if matrix else [mutant.caught_by[0]]
+    )
+    trial = _trial(mutant, results)
+    log.info("%s: %s", mutant.name, "caught" if trial.as_promised else "not caught by the check it names")
     return trial
 
 
-def _trial(mutant: Mutant | None, results: Sequence[Mapping[str, Any]]) -> Trial:
-    def ids(outcome: Outcome) -> tuple[str, ...]:
-        return tuple(result["id"] for result in results if result["outcome"] == outcome)
+def _judged(preparation: Preparation, lease: Lease, ids: Sequence[str]) -> list[CheckResult]:
+    results = []
+    for name, same in groupby(sorted(ids, key=journey_of), journey_of):
+        with JOURNEYS[name](preparation.setting(lease)) as journey:
+            for id_ in same:
+                started = time.monotonic()
+                try:
+                    findings = REGISTRY[id_].function(journey)
+                except ConformanceError as error:
+                    results.append(CheckResult(id_, Outcome.INCOMPLETE, reason=str(error)))
+                else:
+                    seconds = time.monotonic() - started
+                    results.append(judged(id_, findings, preparation.subject.contract, seconds))
+    return results
 
-    reasons = {result["id"]: result.get("reason") for result in results}
-    unjudged = tuple(f"{id_}: {reasons[id_]}" for id_ in ids(Outcome.INCOMPLETE))
-    return Trial(mutant, ids(Outcome.FAIL), unjudged if mutant is None or mutant.caught_by[0] in reasons else ())
+
+def _trial(mutant: Mutant | None, results: Sequence[CheckResult]) -> Trial:
+    unjudged = [f"{found.id}: {found.reason}" for found in results if found.outcome is Outcome.INCOMPLETE]
+    return Trial(mutant, tuple(found.id for found in results if found.outcome is Outcome.FAIL), tuple(unjudged))
 
 
 def _made(folder: Path) -> Path:

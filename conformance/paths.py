@@ -27,8 +27,3 @@ def cache() -> Path:
 def state() -> Path:
     """Return the folder of run journals and locks (`$XDG_STATE_HOME/agents-conformance`)."""
     return Path(platformdirs.user_state_dir(APP))
-
-
-def environment() -> dict[str, str]:
-    """Return the variables by which another process of the suite finds the same cache and state."""
-    return {"XDG_CACHE_HOME": str(cache().parent), "XDG_STATE_HOME": str(state().parent)}

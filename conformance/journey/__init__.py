@@ -1,7 +1,22 @@
 """A chart's life on a cluster, driven once, recorded, and judged under many ids."""
 
-from conformance.journey.journeys import Installed, Lifecycle
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+
+from conformance.checks import REGISTRY
+from conformance.journey.journeys import Installed, Journey, Lifecycle
 from conformance.journey.setting import Setting
 from conformance.journey.stage import Stage
 
-__all__ = ["Installed", "Lifecycle", "Setting", "Stage"]
+__all__ = ["JOURNEYS", "Installed", "Journey", "Lifecycle", "Setting", "Stage", "journey_of"]
+
+#: The journeys by the name under which a scenario asks for one.
+JOURNEYS: Mapping[str, type[Journey]] = {"installed": Installed, "lifecycle": Lifecycle}
+
+
+def journey_of(id_: str) -> str:
+    """Return the name of the journey that a scenario reads."""
+    (name,) = inspect.signature(REGISTRY[id_].function).parameters
+    return name
