@@ -182,7 +182,7 @@ def _client(port: int, token: str, certificate: Path) -> Api:
     """Return a client that takes this very certificate and no other: the port may be somebody else's by now."""
     der = ssl.PEM_cert_to_DER_cert(_text(certificate).partition("-----END CERTIFICATE-----")[0].strip()
                                    + "\n-----END CERTIFICATE-----\n")  # fmt: skip
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # one of its own knows no authorities: they take long to read
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # its own knows no authorities: to read them takes long
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return Api(f"https://127.0.0.1:{port}", headers={"Authorization": f"Bearer {token}"}, ssl_context=context,
                cert_reqs="CERT_NONE", assert_fingerprint=hashlib.sha256(der).hexdigest())  # fmt: skip
