@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import pickle
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -125,14 +128,22 @@ def test_an_engine_goes_to_another_process() -> None:
     assert other.runner.home == one.runner.home
 
 
-def test_only_an_engine_of_ours_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("ours", [True, False])
+def test_only_an_engine_of_ours_is_stopped(ours: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    folder = tmp_path / "state/agents-conformance/engine"
+    folder, data = (tmp_path / name / "agents-conformance/engine" for name in ("state", "cache"))
     folder.mkdir(parents=True)
-    (folder / "pid").write_text("1")  # alive, and no engine of ours
-    assert engines.stop() == []
+    data.mkdir(parents=True)
+    config = folder / "daemon.json" if ours else tmp_path / "daemon.json"
+    program = [sys.executable, "-c", "import time; time.sleep(60)", "--config-file", config]
+    with subprocess.Popen(program) as process:
+        (folder / "pid").write_text(str(process.pid))
+        assert engines.stop() == ([f"container engine (process {process.pid})"] if ours else [])
+        assert process.poll() == (-signal.SIGTERM if ours else None)
+        process.kill()
     assert not folder.exists()
+    assert not data.exists()
 
 
 STATUS = "Name:\tpython\nCapEff:\t{0:016x}\nCapBnd:\t{0:016x}\n"

@@ -72,8 +72,9 @@ def make_root(runner: Runner, store: Store, root: Root) -> Path:
             install(runner, pins().packages["bootstrap"])
         options = [f"--aptopt={line}" for line in _reach(runner)]
         options += [f"--dpkgopt=path-exclude={files}" for files in LEFT_OUT]
-        runner.run("mmdebstrap", f"--variant={root.variant}", f"--include={','.join(packages)}", *options, suite,
-                   folder / "root.tar", *mirrors, timeout=ROOT_SECONDS, env={"TMPDIR": str(folder)})  # fmt: skip
+        runner.run(*_dying_together(runner), "mmdebstrap", f"--variant={root.variant}",
+                   f"--include={','.join(packages)}", *options, suite, folder / "root.tar", *mirrors,
+                   timeout=ROOT_SECONDS, env={"TMPDIR": str(folder)})  # fmt: skip
 
     what = f"the root file system for {root.name} from Debian {suite}"
     return store.make(root.artefact, make, what=what) / "root.tar"
@@ -85,6 +86,16 @@ def _suite() -> str:
         return platform.freedesktop_os_release().get("VERSION_CODENAME", "")
     except OSError:
         return ""
+
+
+def _dying_together(runner: Runner) -> tuple[str, ...]:
+    """Return what runs a command so that all its descendants end with it, where that can be done.
+
+    mmdebstrap's go on for minutes after it was killed, and write into what the next run removes.
+    """
+    namespace = ("unshare", "--pid", "--fork", "--kill-child")
+    possible = shutil.which("unshare") and runner.run(*namespace, "true", timeout=60, check=False).status == 0
+    return namespace if possible else ()
 
 
 def _reach(runner: Runner) -> list[str]:

@@ -107,7 +107,8 @@ class Store:
             file.write(str(os.getpid()))
             file.flush()
             for left in self.artefacts.glob(f"{PARTIAL}*"):
-                remove_tree(left)
+                with contextlib.suppress(OSError):  # the next to take the lock removes what cannot be removed yet
+                    remove_tree(left)
             yield
 
 
