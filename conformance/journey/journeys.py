@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
@@ -12,8 +13,10 @@ from conformance.journey import judging
 from conformance.journey.setting import Setting
 from conformance.journey.stage import Stage
 from conformance.observe.calls import Calls
-from conformance.observe.live_state import Deviation
+from conformance.observe.live_state import Deviation, LiveState
 from conformance.subject import BASELINE, CANDIDATE
+
+log = logging.getLogger(__name__)
 
 
 class Journey:
@@ -23,6 +26,7 @@ class Journey:
         self._setting = setting
         self._stages: dict[str, Stage | Exception] = {}
         self._deviations: Sequence[Deviation] | None = None
+        self._populated: dict[str, LiveState] = {}
 
     @property
     def contract(self) -> Contract:
@@ -87,7 +91,7 @@ class Lifecycle(Journey):
         return _needed(self._once("installed", lambda: self._setting.install(BASELINE)))
 
     def upgraded(self) -> Stage:
-        """Return the upgrade to the candidate, with the examples of both versions there."""
+        """Return the upgrade to the candidate, with the baseline's examples there."""
         return self._once("upgraded", self._upgrade)
 
     def rolled_back(self) -> Stage:
@@ -105,16 +109,27 @@ class Lifecycle(Journey):
         """Return the calls made to the declared Services during a stage. Raises `Incomplete` for lost ones."""
         return self._setting.calls(stage)
 
+    def lives(self) -> Sequence[LiveState]:
+        """Return the live states that custom resources go through: examples at each version, then the end."""
+        end = self.rolled_back().live
+        return [self._populated[BASELINE], self._populated[CANDIDATE], end]
+
+    def _populate(self, side: str) -> None:
+        """Apply a side's examples. What keeps them from it is told by the state that follows."""
+        try:
+            self._setting.apply_examples(side)
+        except Incomplete as refused:
+            log.info("%s", refused)
+        self._populated[side] = self._setting.live_state()
+
     def _upgrade(self) -> Stage:
         self.installed()
-        self._setting.apply_examples(BASELINE)
+        self._populate(BASELINE)
         if silent := self._setting.unanswered():
             raise Incomplete(f"before the upgrade began a declared Service did not answer: {silent}")
-        stage = self._setting.upgrade(CANDIDATE)
-        if stage.failure is None:
-            self._setting.apply_examples(CANDIDATE)
-        return stage
+        return self._setting.upgrade(CANDIDATE)
 
     def _roll_back(self) -> Stage:
         _needed(self.upgraded())
+        self._populate(CANDIDATE)
         return self._setting.rollback(BASELINE, self.installed())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 
 from conformance.checks import Finding
 from conformance.contract import Contract
@@ -10,9 +11,11 @@ from conformance.errors import Incomplete
 from conformance.journey.stage import Stage
 from conformance.manifests import Manifest, ObjectKey
 from conformance.observe.calls import Calls
-from conformance.observe.live_state import Deviation
+from conformance.observe.live_state import Deviation, LiveState
 from conformance.observe.rollout import running_images
 from conformance.rules import LONG_LIVED
+
+_DEFINITION = "CustomResourceDefinition"
 
 
 def not_ready(stage: Stage) -> Iterator[Finding]:
@@ -202,32 +205,47 @@ def left_over(before: Stage, after: Stage, deviations: Iterable[Deviation]) -> I
         )
 
 
-def lost_custom_resources(contract: Contract, before: Stage, after: Stage) -> Iterator[Finding]:
-    """Yield each CustomResourceDefinition, and each resource of one, that did not outlive an operation.
+def lost_custom_resources(contract: Contract, lives: Sequence[LiveState]) -> Iterator[Finding]:
+    """Yield each CustomResourceDefinition, and each resource of one, that did not outlive the next operation.
 
     All that the release brought are judged, those that the contract names or not. The UID tells the same object
-    from one made again after everything in it was lost. Raises `Incomplete` where no resource was there to lose.
+    from one made again after everything in it was lost. Raises `Incomplete` where nothing was there to lose.
     """
-    definitions = {key for key in before.live if key.kind == "CustomResourceDefinition"}
-    if absent := set(contract.crds.names if contract.crds else ()) - {key.name for key in definitions}:
-        raise Incomplete(
-            f"CustomResourceDefinition {', '.join(sorted(absent))} was not there before the {after.operation}"
-        )
-    specs = [before.inventory[key]["spec"] for key in definitions]
-    kinds = {(spec["group"], spec["names"]["kind"]) for spec in specs}
-    resources = {key for key in before.inventory if (key.group, key.kind) in kinds}
-    if not resources:
-        raise Incomplete("no custom resource was there to survive: declare examples in the contract")
-    for key in sorted(definitions | resources):
+    for (before, after), operation in zip(itertools.pairwise(lives), ("upgrade", "rollback"), strict=True):
+        custom = sorted(_custom(before))
+        if not any(key.kind != _DEFINITION for key in custom):
+            raise Incomplete(f"no custom resource was there before the {operation}: see why in the log of the run")
+        if absent := {*(contract.crds.names if contract.crds else ())} - {key.name for key in custom}:
+            raise Incomplete(
+                f"CustomResourceDefinition {', '.join(sorted(absent))} was not there before the {operation}"
+            )
+        lost = list(_lost(custom, before, after, operation))
+        yield from lost
+        if lost:
+            return
+
+
+def _custom(live: LiveState) -> Iterator[ObjectKey]:
+    """Yield the definitions that a release brought and all resources of theirs, whoever made those."""
+    kinds = set()
+    for key, body in live.items():
+        if key.kind == _DEFINITION:
+            kinds.add((body["spec"]["group"], body["spec"]["names"]["kind"]))
+            yield key
+    yield from (key for key in live.inventory if (key.group, key.kind) in kinds)
+
+
+def _lost(custom: Iterable[ObjectKey], before: LiveState, after: LiveState, operation: str) -> Iterator[Finding]:
+    for key in custom:
         was, now = before.inventory[key]["metadata"]["uid"], after.inventory.get(key)
         if now is None or now["metadata"]["uid"] != was:
             yield Finding(
                 object=str(key),
-                expected=f"the same object as before the {after.operation}, uid {was}",
+                expected=f"the same object as before the {operation}, uid {was}",
                 observed="it is gone"
                 if now is None
                 else f"uid {now['metadata']['uid']}: made anew, its content lost",
-                why=f"the {after.operation} deleted it, with everything users had stored in it",
+                why=f"the {operation} deleted it, with everything users had stored in it",
                 remedy="keep CustomResourceDefinitions in crds/, which Helm never deletes, or annotate them "
                 "helm.sh/resource-policy: keep",
             )

@@ -18,7 +18,6 @@ from conformance.helm import Deployed, Helm, HelmError, Release
 from conformance.journey.stage import Stage
 from conformance.manifests import Body, Manifests, ObjectKey
 from conformance.observe.availability import Availability, Calls
-from conformance.observe.inventory import Inventory
 from conformance.observe.live_state import Deviation, LiveState, compare
 from conformance.observe.timeline import Timeline
 from conformance.observe.wait import NotReached
@@ -146,13 +145,16 @@ class Setting:
             made: Deployed | None = drive(chart.folder, values)
         except (HelmError, NotReached) as error:
             made, failure = self._release.latest(), str(error)
-        inventory = Inventory.take(self._api)
-        live = LiveState.of(
-            inventory, self._cluster.pristine, made_by_suite=self._made, suite_namespaces=(OWN_NAMESPACE,)
-        )
+        live = self.live_state()
         ended = time.time()
         log.info("%s: %s after %.1f s", operation, f"failed: {failure}" if failure else "ready", ended - begun)
-        return Stage(operation, chart, made, begun, ended, seen, inventory, live, failure)
+        return Stage(operation, chart, made, begun, ended, seen, live, failure)
+
+    def live_state(self) -> LiveState:
+        """Return what the release owns now, once what is being deleted is gone."""
+        return LiveState.take(
+            self._api, self._cluster.pristine, made_by_suite=self._made, suite_namespaces=(OWN_NAMESPACE,)
+        )
 
     def deviations(self, stage: Stage, declared: Manifests) -> list[Deviation]:
         """Return where the state that a stage left deviates from what is declared, both ways.

@@ -26,9 +26,13 @@ class Stage:
     begun: float
     ended: float
     seen: Timeline
-    inventory: Inventory
     live: LiveState
     failure: str | None = None
+
+    @property
+    def inventory(self) -> Inventory:
+        """Return every object of the cluster at the operation's end."""
+        return self.live.inventory
 
     @property
     def revision(self) -> int:
