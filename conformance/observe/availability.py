@@ -84,7 +84,7 @@ class Availability:
     def calls(self, begin: float, end: float) -> tuple[Calls, ...]:
         """Return the calls of each target between two moments (Unix time), whole seconds; in the targets' order.
 
-        Waits until the last second is counted, 3 s after it at most: ask later where time matters. Raises
+        Waits until the last second is counted, which takes 3 s where calls are not answered. Raises
         `Incomplete` where the probe does not report.
         """
         deadline = self._deadlines.calls_counted

@@ -56,11 +56,11 @@ class Deadlines:
     )  # fmt: skip
     calls_answered: Deadline = Deadline(
         30, "the first answered call to every Service",
-        "the pod starts within 2 s, its first line comes 3 s later, and kube-proxy follows within a second",
+        "the pod starts within 2 s, kube-proxy and DNS follow a Service within a second, and an answer is told at once",
     )  # fmt: skip
     calls_counted: Deadline = Deadline(
         10, "the count of calls already made",
-        "a second is reported once all its calls have surely ended: 2 s after it",
+        "a second is reported once all its calls have ended: at once where they are answered, else 3 s after it",
     )  # fmt: skip
     logs_read: Deadline = Deadline(
         15, "the logs of one container",
