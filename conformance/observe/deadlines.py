@@ -56,7 +56,7 @@ class Deadlines:
     )  # fmt: skip
     calls_answered: Deadline = Deadline(
         30, "the first answered call to every Service",
-        "the pod starts within 2 s, kube-proxy and DNS follow a Service within a second, and an answer is told at once",
+        "the pod starts within 2 s, kube-proxy and DNS follow within a second, and an answer is told at once",
     )  # fmt: skip
     calls_counted: Deadline = Deadline(
         10, "the count of calls already made",
