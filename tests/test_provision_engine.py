@@ -31,13 +31,10 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
-    def put(info: dict[str, Any] | None, runtime: str = "runc") -> None:
+    def put(info: dict[str, Any] | None) -> None:
         program = tmp_path / "docker"
         said = json.dumps(info) if info else "Cannot connect to the Docker daemon"
-        program.write_text(
-            f"#!/bin/sh\nenv > {tmp_path}/environment\n"
-            f"case \"$*\" in *DefaultRuntime*) echo {runtime};; *) echo '{said}'; exit {0 if info else 1};; esac\n"
-        )
+        program.write_text(f"#!/bin/sh\nenv > {tmp_path}/environment\necho '{said}'\nexit {0 if info else 1}\n")
         program.chmod(0o755)
 
     return put
@@ -54,6 +51,7 @@ def engine(**more: Any) -> Engine:
         "cgroup": 2,
         "bounded": False,
         "rootless": False,
+        "runtime": "runc",
         "environment": {"DOCKER_CONFIG": "/x"},
     }
     return Engine(docker=Path("docker"), runner=Runner(Path("/none")), **{**known, **more})
@@ -106,10 +104,10 @@ def test_an_engine_without_the_capability_must_have_a_runtime_that_makes_up_for_
     docker, runner: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engines, "_held", lambda _: ALL - {NEEDED})
-    docker(INFO, runtime="runc")
+    docker(INFO)
     with pytest.raises(MachineLacks, match=f"lacks {NEEDED}"):
         engines.ensure(runner)
-    docker(INFO, runtime=RUNTIME)
+    docker({**INFO, "DefaultRuntime": RUNTIME})
     assert engines.ensure(runner).bounded
 
 

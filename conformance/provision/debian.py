@@ -31,7 +31,8 @@ def install(runner: Runner, packages: Sequence[str]) -> None:
     quiet = {"DEBIAN_FRONTEND": "noninteractive"}
     patient = ("-o", "DPkg::Lock::Timeout=300", "-y")
     with step(f"installing {' '.join(packages)} from Debian"):
-        runner.run("apt-get", *patient, "update", timeout=INSTALL_SECONDS, env=quiet)
+        # Should one source of several fail, what the others have may do.
+        runner.run("apt-get", *patient, "update", timeout=INSTALL_SECONDS, env=quiet, check=False)
         runner.run("apt-get", *patient, "install", "--no-install-recommends", *packages,
                    timeout=INSTALL_SECONDS, env=quiet)  # fmt: skip
 

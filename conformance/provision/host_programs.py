@@ -17,16 +17,14 @@ from conformance.provision.pull import Puller
 from conformance.provision.store import Artefact, Store
 from conformance.run import Runner
 
-#: The tools built from their modules, and the programs of a Kubernetes release that are in upstream images too:
-#: the image's name in the pin file and the path in it.
+#: The tools built from their modules.
 TOOLS = ("kind", "helm3", "helm4", "kustomize")
+#: The programs of a Kubernetes release that upstream images hold: the image's name in the pins, the path in it.
 IN_IMAGES = {
     "kube-apiserver": ("kube-apiserver", "/usr/local/bin/kube-apiserver"),
     "etcd": ("etcd", "/usr/local/bin/etcd"),
     "kubectl": ("node", "/usr/bin/kubectl"),
 }
-
-
 #: Those that are fetched from their image without an engine.
 FETCHED = ("kube-apiserver", "etcd")
 

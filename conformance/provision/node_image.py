@@ -87,9 +87,7 @@ def load(engine: Engine, store: Store, release: Kubernetes) -> bool:
     if not store.has(artefact(release)):
         return False
     with step(f"loading the node image {release.version} from the cache"):
-        engine.run(
-            "load", "--quiet", "--input", store.path(artefact(release)) / "image.tar.gz", timeout=COPY_SECONDS
-        )
+        engine.run("load", "--quiet", "--input", store.path(artefact(release)) / FILE, timeout=COPY_SECONDS)
     return True
 
 
