@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import os
 import shutil
@@ -12,7 +11,7 @@ import socket
 import struct
 import sys
 import urllib.parse
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,7 +56,7 @@ class Engine:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Let worker processes have the engine: a runner's lock stays where it is."""
-        values = [getattr(self, found.name) for found in dataclasses.fields(self) if found.name != "runner"]
+        values = {name: value for name, value in vars(self).items() if name != "runner"}
         return _engine, (values, self.runner.home, self.runner.environment, self.runner.record)
 
     def run(self, *words: str | Path, timeout: float = 120.0, check: bool = True) -> Result:
@@ -71,8 +70,8 @@ class Engine:
         return found[0] if found else None
 
 
-def _engine(values: Sequence[Any], *runner: Any) -> Engine:  # noqa: ANN401
-    return Engine(*values, runner=Runner(*runner))
+def _engine(values: Mapping[str, Any], *runner: Any) -> Engine:  # noqa: ANN401
+    return Engine(**values, runner=Runner(*runner))
 
 
 def client_environment() -> dict[str, str]:
