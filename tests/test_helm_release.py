@@ -13,7 +13,7 @@ from conformance.helm import Helm, HelmError, InvalidRollbackTarget, Release, Va
 from conformance.helm.chart_hooks import mentions_post_hooks
 from conformance.helm.errors import message_of
 from conformance.helm.results import chart_version, moment
-from conformance.observe.deadlines import Deadlines
+from conformance.observe.deadlines import Deadline, Deadlines
 from conformance.redact import REDACTOR
 from conformance.run import Runner
 
@@ -232,8 +232,9 @@ def test_a_failure_has_helms_message_and_what_is_left(stand: Stand) -> None:
 def test_a_helm_that_does_not_end_is_a_failure_too(helm3: Stand) -> None:
     helm3.answer("upgrade", "", sleeps=True)
     helm3.answer("history", json.dumps([row(2, "pending-upgrade")]))
+    deadlines = Deadlines(helm_operation=Deadline(0, "a test", "x"), helm_answer=Deadline(1, "a test", "x"))
     with pytest.raises(HelmError, match="did not end within") as caught:
-        release(helm3, deadlines=Deadlines.of(0.001)).upgrade(CHART)
+        release(helm3, deadlines=deadlines).upgrade(CHART)
     assert caught.value.release_status == "pending-upgrade"
 
 

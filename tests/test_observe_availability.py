@@ -24,11 +24,17 @@ def served() -> Iterator[tuple[Server, Api]]:
 
 
 def row(
-    second: int, calls: int = 20, failures: int = 0, gap: int = 0, error: str = "", target: str = "web"
+    second: int,
+    calls: int = 20,
+    failures: int = 0,
+    gap: int = 0,
+    error: str = "",
+    target: str = "web",
+    late: int = 0,
 ) -> bytes:
     return json.dumps({
         "target": target, "second": second, "calls": calls, "failures": failures, "longestGapMs": gap,
-        "lastError": error,
+        "lastError": error, "lateMs": late,
     }).encode()  # fmt: skip
 
 
@@ -45,6 +51,7 @@ def test_calls_between_two_moments() -> None:
     )
     assert taken.calls(10.4, 12.9) == (Calls("web", 60, 2, 0.15, "refused", 3.0),)
     assert taken.calls(10.4, 12.9)[0].rate == 20
+    assert lines(row(1, late=5), row(2, late=700)).calls(1, 2)[0].late == 0.7
 
 
 def test_fewer_calls_than_promised_are_said() -> None:

@@ -115,10 +115,12 @@ def test_not_ready_says_what_the_pods_suffer_from(served: tuple[Server, Api]) ->
     server, api = served
     server.put("deployments", deployment(0))
     waiting = {"name": "main", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such\nimage"}}}
-    server.put("pods", {
-        "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "agents-1"},
-        "status": {"phase": "Pending", "containerStatuses": [waiting]},
-    })  # fmt: skip
+    owners = [{"uid": "uid-deployments-agents", "controller": True}]
+    for name, owned in (("agents-1", owners), ("foreign", [])):
+        server.put("pods", {
+            "apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "ownerReferences": owned},
+            "status": {"phase": "Pending", "containerStatuses": [waiting]},
+        })  # fmt: skip
     with pytest.raises(NotReached) as caught:
         wait_until_ready(api, declared("agents"), deadline=Deadline(0, "x", "y"))
     assert caught.value.mismatch == (

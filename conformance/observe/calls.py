@@ -32,6 +32,8 @@ class Target:
 class Calls:
     """The calls made to one target between two moments; `longest_gap` in seconds without an answer.
 
+    `late` is by how many seconds the latest call missed its turn: how busy the machine was.
+
     `too_few` says how many calls were made where they were fewer than promised, and is empty otherwise.
     """
 
@@ -42,6 +44,7 @@ class Calls:
     last_error: str
     seconds: float
     too_few: str = ""
+    late: float = 0.0
 
     @property
     def rate(self) -> float:
@@ -113,4 +116,5 @@ class Lines:
             last_error=next((str(row["lastError"]) for row in reversed(rows) if row.get("lastError")), ""),
             seconds=float(len(seconds)),
             too_few=too_few,
+            late=max((row.get("lateMs", 0) for row in rows), default=0) / 1000,
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from conformance.api import Api
 from conformance.manifests import Body, Manifest, ObjectKey
@@ -33,7 +33,7 @@ def wait_until_ready(api: Api, declared: Iterable[Manifest], *, deadline: Deadli
             )  # fmt: skip
         except NotReached as error:
             waited = deadline.seconds - (end - time.monotonic())
-            seen = "; ".join([error.mismatch, *_pods_suffer_from(api, namespace)])
+            seen = "; ".join([error.mismatch, *_pods_suffer_from(api, namespace, names.values())])
             raise NotReached(seen, waited, deadline, final=error.final) from error
 
 
@@ -61,7 +61,13 @@ def _of(
     return mismatch
 
 
-def _pods_suffer_from(api: Api, namespace: str | None) -> list[str]:
-    pods = api.list(api.resource("", "Pod"), namespace)["items"]
+def _pods_suffer_from(api: Api, namespace: str | None, keys: Collection[ObjectKey]) -> list[str]:
+    """Return what the pods of some objects suffer from."""
+    kinds = {("", "Pod"), ("apps", "ReplicaSet"), *((key.group, key.kind) for key in keys)}
+    bodies = [body for kind in kinds for body in api.list(api.resource(*kind), namespace)["items"]]
+    owners = [body for body in bodies if ObjectKey.of(body) in keys]
+    pods = [
+        body for owner in owners for body in [owner, *rollout.descendants(owner, bodies)] if body["kind"] == "Pod"
+    ]
     events = api.list(api.resource("", "Event"), namespace, fieldSelector="type=Warning")["items"]
     return rollout.why_not_ready(pods, events)

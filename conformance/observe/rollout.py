@@ -13,6 +13,9 @@ from conformance.manifests import Body, ObjectKey
 
 Predicate = Callable[[Body], str | None]
 
+#: Characters of a message that are shown: one about an image that cannot be pulled names it three times.
+_LONGEST = 250
+
 
 def missing(body: Body) -> str | None:
     """Return what keeps an object from being ready, beginning with its name; None when it is.
@@ -98,8 +101,15 @@ def why_not_ready(pods: Iterable[Body], events: Iterable[Body] = ()) -> list[str
         if is_current(pod) and condition(pod, "Ready").get("status") != "True":
             seen = [*_pod_troubles(pod), *warnings.get(pod["metadata"]["uid"], {})]
             name = ObjectKey.of(pod)
-            lines += [f"{name}: {line}" for line in seen or [f"phase {pod.get('status', {}).get('phase')}"]]
+            lines += [f"{name}: {line}" for line in seen or [_phase(pod)]]
     return lines
+
+
+def _phase(pod: Body) -> str:
+    """Return how far a pod has come where nothing is said to trouble it."""
+    waiting = [(status.get("state") or {}).get("waiting") for status in container_statuses(pod)]
+    reasons = [one["reason"] for one in waiting if one and one.get("reason")]
+    return ", ".join(dict.fromkeys([f"phase {(pod.get('status') or {}).get('phase')}", *reasons]))
 
 
 def _pod_troubles(pod: Body) -> Iterator[str]:
@@ -117,7 +127,8 @@ def _pod_troubles(pod: Body) -> Iterator[str]:
 
 
 def _one_line(text: str | None) -> str:
-    return " ".join((text or "").split())
+    said = " ".join((text or "").split())
+    return said if len(said) <= _LONGEST else f"{said[:_LONGEST]}…"
 
 
 def _owners(body: Body) -> set[str]:
@@ -215,7 +226,7 @@ def _pod(body: Body) -> str | None:
     phase = (body.get("status") or {}).get("phase")
     if phase == "Succeeded" or condition(body, "Ready").get("status") == "True":
         return None
-    return "; ".join(_pod_troubles(body)) or f"not ready, phase {phase}"
+    return "; ".join(_pod_troubles(body)) or f"not ready, {_phase(body)}"
 
 
 def _pod_failed(body: Body) -> str | None:
