@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, NoReturn, cast
 
 import typer
 from rich.console import Console
@@ -179,22 +179,33 @@ def _format(asked: str, *known: str) -> str:
     return asked
 
 
+#: What typer raises for a wrong command line: click's or its own, as its version goes, so not to be had by name.
+_UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])
+
+
 @contextmanager
 def _one_line_errors() -> Iterator[None]:
     try:
         yield
     except ConformanceError as error:
         _end(str(error), error.exit_status)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, typer.Abort):
         _end("interrupted", 130)
+    except _UsageError as error:
+        command = error.ctx.command_path if error.ctx else app.info.name
+        said = error.format_message().rstrip(".") or "no command was given"
+        _end(f"{said}; see `{command} --help`", 2)
 
 
 def _end(message: str, status: int) -> NoReturn:
-    sys.stderr.write(f"agents-conformance: {REDACTOR.scrub(message)}\n")
+    sys.stderr.write(f"agents-conformance: {' '.join(REDACTOR.scrub(message).split())}\n")
     raise SystemExit(status)
 
 
 def main() -> None:
     """Run the command line."""
     with _one_line_errors():
-        app()
+        status = app(prog_name=app.info.name, standalone_mode=False)
+        if status == 130:  # an interrupt, as typer answers it
+            raise KeyboardInterrupt
+        raise SystemExit(status)

@@ -71,6 +71,8 @@ def read_text(file: Path) -> str:
             raise Unreadable(0, f"expected a file, seen a {'folder' if file.is_dir() else 'device or pipe'}")
         with file.open("rb") as source:
             data = source.read(LARGEST + 1)
+    except Unreadable:
+        raise
     except (OSError, ValueError) as error:
         raise Unreadable(0, f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
     if len(data) > LARGEST:

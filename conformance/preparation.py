@@ -174,10 +174,10 @@ def _subject(options: Options, tools: Tools, runner: Runner, folder: Path) -> Su
     known = catalogue.load().keys()
     promised = contract.load(options.contract, known) if options.contract else contract.builtin()
     given = [read_values(file) for file in options.values]
-    candidate = options.chart or promised.candidate_source
+    candidate = promised.candidate_source if options.chart is None else options.chart
     if candidate is None:
         raise BadInput(f"{promised.file} names no chart: give --chart a {address.FORMS}")
-    baseline = options.baseline or (promised.baseline_source)
+    baseline = promised.baseline_source if options.baseline is None else options.baseline
     helm = tools.helm(options.helm)
 
     def opened(source: str, side: str) -> Chart:
@@ -188,7 +188,7 @@ def _subject(options: Options, tools: Tools, runner: Runner, folder: Path) -> Su
     subject = Subject(
         promised,
         opened(candidate, CANDIDATE),
-        opened(baseline, BASELINE) if baseline else None,
+        opened(baseline, BASELINE) if baseline is not None else None,
         (*promised.values_files, *(file.absolute() for file in options.values)),
         options.kube_version,
         options.helm,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -32,17 +34,14 @@ MOST_WORKERS = 2
 
 def run(options: Options, *, workers: int | None, expression: str | None, mark: str | None) -> int:
     """Judge a chart on real clusters; return the exit status of the command line."""
-    with prepared(options) as preparation:
-        report = RunReport(preparation)
-        with _undisturbed():
-            status = pytest.main(
-                _arguments(options, workers or workers_carried(), expression, mark), plugins=[report]
-            )
-        print(*text.summary(report.results, preparation.report_dir), sep="\n")  # noqa: T201
-    if status == pytest.ExitCode.USAGE_ERROR:
-        raise BadInput("pytest refused the selection; see its words above")
-    if status == pytest.ExitCode.NO_TESTS_COLLECTED:
-        raise BadInput("no check matches the selection; `agents-conformance list` shows the ids")
+    words = _arguments(options, expression, mark)
+    workers = workers or workers_carried()
+    with _undisturbed():
+        _require_checks(words)
+        with prepared(options) as preparation:
+            report = RunReport(preparation)
+            status = pytest.main([*words, *(["-n", str(workers)] if workers > 1 else [])], plugins=[report])
+            print(*text.summary(report.results, preparation.report_dir), sep="\n")  # noqa: T201
     return 3 if status == pytest.ExitCode.INTERNAL_ERROR else report.exit_status
 
 
@@ -86,14 +85,24 @@ def workers_carried() -> int:
     return max(1, min(MOST_WORKERS, len(os.sched_getaffinity(0)), int(carried)))
 
 
-def _arguments(options: Options, workers: int, expression: str | None, mark: str | None) -> list[str]:
+def _require_checks(words: Sequence[str]) -> None:
+    """Refuse a selection that is none, or selects nothing, before anything is made."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
+        status = pytest.main([*words, "--collect-only"])
+    if status == pytest.ExitCode.USAGE_ERROR:
+        raise BadInput(f"{said.getvalue().strip().removeprefix('ERROR: ')}; see pytest's -k and -m")
+    if status == pytest.ExitCode.NO_TESTS_COLLECTED:
+        raise BadInput("no check matches the selection; `agents-conformance list` shows the ids")
+
+
+def _arguments(options: Options, expression: str | None, mark: str | None) -> list[str]:
     scenarios = paths.bundle("scenarios")
     own = Path(__file__).with_name("pytest.ini")
     words = ["-c", str(own), f"--rootdir={scenarios}", f"--confcutdir={scenarios}", "--import-mode=importlib"]
     for plugin in ("conformance.plugin", "xdist.plugin", "no:cacheprovider", "no:warnings"):
         words += ["-p", plugin]
     words += ["-qq", "--no-header", "--no-summary", "--tb=no", "--capture=no"]
-    words += ["-n", str(workers)] if workers > 1 else []
     words += ["-k", expression] if expression else []
     words += ["-m", mark] if mark else []
     return [*words, *options.as_pytest(), str(scenarios)]

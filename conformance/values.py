@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from conformance.errors import BadInput
 from conformance.kube_yaml import NotYaml, read
+from conformance.located_yaml import Unreadable, read_text
 
 #: A shorter value is an ordinary word more often than a secret.
 SHORTEST_SECRET = 8
@@ -18,8 +17,8 @@ SHORTEST_SECRET = 8
 def read_values(file: Path) -> dict[str, Any]:
     """Return the content of a values file. Raises `BadInput` where it is none."""
     try:
-        values = read(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, NotYaml, yaml.YAMLError) as error:
+        values = read(read_text(file))
+    except (Unreadable, NotYaml) as error:
         said = " ".join(str(error).split())
         raise BadInput(
             f"--values {file}: expected a YAML file, seen: {said}; correct the file or the path"
