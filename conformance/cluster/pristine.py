@@ -1,4 +1,10 @@
-"""What a cluster holds before anything is done to it, and the way back there."""
+"""What a cluster holds before anything is done to it, and the way back there.
+
+Measured on 2 cores at a load of 10 to 20, with a namespace of a dozen objects, a CRD with a held object, a volume and
+a webhook that forbids everything: pristine again, and verified, in 0.8 to 3.1 s (median 1.1 s of 15); a new cluster
+in 19 to 29 s, after 2 to 4 s for the removal of the old one. So a cluster is reset, and replaced only where that
+fails. A namespace alone would take the 5 s that its controller waits before it begins; so it is emptied here.
+"""
 
 from __future__ import annotations
 
@@ -12,20 +18,13 @@ from conformance.api import Api, ApiRefusal
 from conformance.errors import ConformanceError
 from conformance.manifests import Body, ObjectKey, difference, normalise
 from conformance.observe import rollout
-from conformance.observe.deadlines import Deadline
+from conformance.observe.deadlines import DEADLINES
 from conformance.observe.inventory import Inventory
 from conformance.observe.wait import Mismatch, NotReached, wait_for
 
 log = logging.getLogger(__name__)
 
-SETTLED = Deadline(
-    90, "a new cluster to settle",
-    "its node is ready about 10 s after kind has made it; a busy machine takes several times as long",
-)  # fmt: skip
-RESET = Deadline(
-    15, "a cluster to become pristine again",
-    "it takes 1 to 3 s; after this long a new cluster is there sooner",
-)  # fmt: skip
+SETTLED, RESET = DEADLINES.cluster_settled, DEADLINES.cluster_reset
 
 #: Made and dropped by the control plane as time goes by, so that a cluster is no less pristine without them.
 _COMES_AND_GOES = frozenset({("certificates.k8s.io", "CertificateSigningRequest")})

@@ -26,6 +26,14 @@ class Deadline:
 class Deadlines:
     """The table. Take a row from an instance, so that the factor of the machine applies."""
 
+    cluster_settled: Deadline = Deadline(
+        90, "a new cluster to settle",
+        "its node and CoreDNS are ready within 10 s of its making; a busy machine takes several times as long",
+    )  # fmt: skip
+    cluster_reset: Deadline = Deadline(
+        15, "a cluster to become pristine again",
+        "it takes 1 to 3 s; after this long a new cluster is there sooner",
+    )  # fmt: skip
     workloads_ready: Deadline = Deadline(
         120, "the workloads to become ready",
         "images are at hand, so a pod is ready within seconds; the rest is the application's own start",

@@ -313,9 +313,9 @@ def test_evidence_holds_everything_but_secrets(lease: Lease, tmp_path: Path) -> 
             "helm/leaks/leaky/history.txt", "helm/leaks/leaky/revision-1.manifest.yaml",
             "helm/leaks/leaky/revision-2.values.yaml",
         } <= files  # fmt: skip
-        logs = [path for path in files if path.startswith("logs/leaks/") and path.endswith("/c.previous.log")]
-        assert logs
-        assert all("unknown flag: --<secret " in (folder / path).read_text() for path in logs)
+        logs = [path for path in files if path.startswith("logs/leaks/")]
+        assert any(path.endswith("/c.previous.log") for path in logs)
+        assert any("unknown flag: --<secret " in (folder / path).read_text() for path in logs)
         assert any(path.endswith("/kubelet.log") for path in files)
         assert (folder / "index.txt").read_text().endswith("missing\n  nothing\n")
     assert find_canaries(tmp_path / "report", CANARIES) == []
