@@ -79,7 +79,7 @@ def test_the_doctor_says_what_is_missing_and_changes_nothing(folders: Path) -> N
 def test_the_doctor_knows_a_full_disk() -> None:
     [row] = [row for row in doctor() if row.name == "disk"]
     assert not row.ok
-    assert "15 GiB" in row.remedy
+    assert "10 GiB" in row.remedy
 
 
 def test_the_doctor_names_what_it_passed_over(folders: Path) -> None:
