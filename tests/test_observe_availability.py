@@ -34,7 +34,7 @@ def row(
 ) -> bytes:
     return json.dumps({
         "target": target, "second": second, "calls": calls, "failures": failures, "longestGapMs": gap,
-        "lastError": error, "lateMs": late,
+        "lastError": error, "lateMs": late, "failedAt": [second + 0.5] * failures,
     }).encode()  # fmt: skip
 
 
@@ -54,6 +54,12 @@ def test_calls_between_two_moments() -> None:
     assert lines(row(1, late=5), row(2, late=700)).calls(1, 2)[0].late == 0.7
 
 
+def test_what_failed_in_the_same_second_but_before_does_not_count() -> None:
+    taken = lines(row(1, failures=3, gap=90, error="refused"), row(2), row(3, failures=1, error="reset"))
+    assert taken.calls(1.6, 3.4) == (Calls("web", 60, 0, 0.0, "", 3.0),)
+    assert taken.calls(1.4, 3.6)[0].failures == 4
+
+
 def test_fewer_calls_than_promised_are_said() -> None:
     assert lines(row(1, 19), row(2, 19)).calls(1, 2)[0].too_few == ""
     assert lines(row(1, 18), row(2, 19)).calls(1, 2)[0].too_few == "37 of 40 calls were made in 2 s"
@@ -66,7 +72,7 @@ def test_each_target_is_counted_apart_and_anything_else_is_passed_over() -> None
         b"stub: started", b"[]", json.dumps(total).encode(), row(1, target="other"), row(1), row(1),
         row(1, 20, 20, target="grpc"), targets=("web", "grpc"),
     )  # fmt: skip
-    assert [(calls.target, calls.made, calls.failures) for calls in taken.calls(1, 1)] == [
+    assert [(calls.target, calls.made, calls.failures) for calls in taken.calls(1, 1.9)] == [
         ("web", 20, 0), ("grpc", 20, 20),
     ]  # fmt: skip
     assert not taken.counted(2)
@@ -116,7 +122,7 @@ def test_calls_are_read_as_they_are_made(served: tuple[Server, Api]) -> None:
             written += [row(3).decode(), row(4, 20, 1).decode()]
             server.changed.notify_all()
         assert probe.calls(2, 4)[0].made == 60
-        assert probe.calls(2, 4)[0].failures == 1
+        assert probe.calls(2, 4.9)[0].failures == 1
         pod = next(body for (plural, _, _), body in server.objects.items() if plural == "pods")
         environment = {one["name"]: one["value"] for one in pod["spec"]["containers"][0]["env"]}
         assert json.loads(environment["PROBE_TARGETS"]) == [{"name": "web", "url": "http://web.ns/ready"}]

@@ -89,17 +89,19 @@ class Lines:
         return all(max(rows, default=-1) >= math.floor(end) for rows in self._rows.values())
 
     def calls(self, begin: float, end: float) -> tuple[Calls, ...]:
-        """Return the calls of each target in the whole seconds from one moment's to another's (Unix time)."""
+        """Return the calls of each target in the whole seconds from one moment's to another's (Unix time).
+
+        Failures count from moment to moment: what fails in the second before an operation is not its doing.
+        """
         with self.changed:
-            return tuple(
-                self._calls(name, range(math.floor(begin), math.floor(end) + 1)) for name in self._targets
-            )
+            return tuple(self._calls(name, begin, end) for name in self._targets)
 
     def _last_error(self, name: str) -> str:
         rows = self._rows[name]
         return str(rows[max(rows)].get("lastError", "")) if rows else ""
 
-    def _calls(self, name: str, seconds: range) -> Calls:
+    def _calls(self, name: str, begin: float, end: float) -> Calls:
+        seconds = range(math.floor(begin), math.floor(end) + 1)
         rows = [self._rows[name].get(second, {}) for second in seconds]
         made = sum(row.get("calls", 0) for row in rows)
         promised = self._rate * len(seconds)
@@ -108,12 +110,13 @@ class Lines:
         if silent or made < promised * (1 - TOLERANCE):
             too_few = f"{made} of {promised:.0f} calls were made in {len(seconds)} s"
             too_few += f", none in {silent} of them" if silent else ""
+        failed = [row for row in rows if any(begin <= at <= end for at in row.get("failedAt", ()))]
         return Calls(
             target=name,
             made=made,
-            failures=sum(row.get("failures", 0) for row in rows),
-            longest_gap=max((row.get("longestGapMs", 0) for row in rows), default=0) / 1000,
-            last_error=next((str(row["lastError"]) for row in reversed(rows) if row.get("lastError")), ""),
+            failures=sum(begin <= at <= end for row in failed for at in row["failedAt"]),
+            longest_gap=max((row.get("longestGapMs", 0) for row in failed), default=0) / 1000,
+            last_error=next((str(row["lastError"]) for row in reversed(failed) if row.get("lastError")), ""),
             seconds=float(len(seconds)),
             too_few=too_few,
             late=max((row.get("lateMs", 0) for row in rows), default=0) / 1000,
