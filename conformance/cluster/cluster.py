@@ -38,17 +38,46 @@ COMMAND_SECONDS = 60.0
 #: Where a node mounts its part of the run's folder, read-only: the proof of who made it, with patches in it.
 _MARK = "/etc/agents-conformance"
 
+
+def _flags(*flags: str) -> list[dict[str, str]]:
+    return [{"op": "add", "path": "/spec/containers/0/command/-", "value": flag} for flag in flags]
+
+
+#: A lease that cannot be had yet is asked for again this soon, since the API server is about to come.
+_LEASE = "--leader-elect-retry-period=500ms"
+
 #: What kubeadm changes in what it makes (`kubeadm init --patches`), so that a cluster is usable sooner.
 _PATCHES = {
-    # Two replicas on one node help nobody, and a first probe that fails costs ten seconds.
     "corednsdeployment+strategic.yaml": {
         "spec": {
+            # Two replicas on one node help nobody.
             "replicas": 1,
-            "template": {"spec": {"containers": [{"name": "coredns", "readinessProbe": {"periodSeconds": 1}}]}},
+            "template": {
+                "spec": {
+                    "containers": [
+                        {
+                            "name": "coredns",
+                            # A first probe that fails costs ten seconds otherwise.
+                            "readinessProbe": {"periodSeconds": 1},
+                            # It need not wait for kube-proxy to find the API server.
+                            "env": [
+                                {
+                                    "name": "KUBERNETES_SERVICE_HOST",
+                                    "valueFrom": {"fieldRef": {"fieldPath": "status.hostIP"}},
+                                },
+                                {"name": "KUBERNETES_SERVICE_PORT", "value": "6443"},
+                            ],
+                        }
+                    ]
+                }
+            },
         }
     },
     # Nothing has to survive a power cut.
-    "etcd+json.yaml": [{"op": "add", "path": "/spec/containers/0/command/-", "value": "--unsafe-no-fsync"}],
+    "etcd+json.yaml": _flags("--unsafe-no-fsync"),
+    # Its forty controllers each ask for an account and a token: at 20 requests a second that takes five seconds.
+    "kube-controller-manager+json.yaml": _flags("--kube-api-qps=500", "--kube-api-burst=1000", _LEASE),
+    "kube-scheduler+json.yaml": _flags(_LEASE),
 }
 
 
