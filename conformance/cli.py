@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 import conformance
-from conformance import progress
+from conformance import interrupts, progress
 from conformance.errors import ConformanceError
 from conformance.options import HELM, KUBE_VERSION, Options
 from conformance.redact import REDACTOR
@@ -45,7 +44,7 @@ def common(
 ) -> None:
     """Set the progress log up, and end on SIGTERM as on Ctrl-C."""
     progress.show(logging.DEBUG if verbose else logging.INFO)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    interrupts.handle()
 
 
 @app.command()
@@ -190,7 +189,7 @@ def _one_line_errors() -> Iterator[None]:
     except ConformanceError as error:
         _end(str(error), error.exit_status)
     except (KeyboardInterrupt, typer.Abort):
-        _end("interrupted", 130)
+        _end("interrupted", interrupts.INTERRUPTED)
     except _UsageError as error:
         command = error.ctx.command_path if error.ctx else app.info.name
         said = error.format_message().rstrip(".") or "no command was given"
@@ -206,6 +205,6 @@ def main() -> None:
     """Run the command line."""
     with _one_line_errors():
         status = app(prog_name=app.info.name, standalone_mode=False)
-        if status == 130:  # an interrupt, as typer answers it
+        if status == interrupts.INTERRUPTED:  # as typer answers it
             raise KeyboardInterrupt
         raise SystemExit(status)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
+import itertools
 import shlex
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,8 @@ from conformance.redact import REDACTOR
 KUBE_VERSION = "1.35"
 HELM = 3
 REPORT = "report"
+#: The file of the report folder that holds every command of the run.
+COMMANDS = "commands.jsonl"
 
 
 @dataclass(frozen=True)
@@ -57,34 +62,61 @@ class Options:
         return words + ([] if self.install_engine else ["--no-install-engine"])
 
 
-def report_folder(asked: Path | None) -> Path:
-    """Return the empty, writable folder for the report, made if need be.
+@contextmanager
+def report_folder(asked: Path | None) -> Iterator[Path]:
+    """Yield the empty, writable folder for the report, made if need be; no other run can have it from now on.
 
     With none asked for it is `report`, or the next free `report-2`, `report-3`, so that a second run loses
-    nothing. Raises `BadInput` when the folder asked for is `/`, a file, not empty or not writable.
+    nothing. Where nothing is written to it, what was made is removed again. Raises `BadInput` when the folder
+    asked for is `/`, a file, not empty or not writable.
     """
-    if asked is None:
-        number = 1
-        folder = Path.cwd() / REPORT
-        while folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            number += 1
-            folder = Path.cwd() / f"{REPORT}-{number}"
-    else:
-        folder = asked.absolute()
-    wrong = None
-    if folder.resolve() == Path(folder.anchor):
-        wrong = "is the root of the file system"
-    elif folder.exists() and not folder.is_dir():
-        wrong = "is no folder"
-    elif folder.is_dir() and any(folder.iterdir()):
-        wrong = "is not empty"
-    if wrong is None:
+    folder, made = _first_free() if asked is None else _asked(asked.absolute())
+    claim, claimed = folder / COMMANDS, False
+    try:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            claim.touch(exist_ok=False)
+            claimed = True
+        except FileExistsError:
+            raise _unusable(folder, "is not empty") from None
         except OSError as error:
-            wrong = f"cannot be made: {error.strerror}"
-        else:
-            wrong = None if os.access(folder, os.W_OK | os.X_OK) else "is not writable"
-    if wrong:
-        raise BadInput(f"--report-dir {folder} {wrong}; name a new or empty folder, nothing was written")
-    return folder
+            raise _unusable(folder, f"is not writable: {error.strerror}") from None
+        yield folder
+    finally:
+        with contextlib.suppress(OSError):  # what holds something stays
+            if claimed and claim.stat().st_size == 0:
+                claim.unlink()
+            for place in made:
+                place.rmdir()
+
+
+def _first_free() -> tuple[Path, list[Path]]:
+    for number in itertools.count(1):
+        folder = Path.cwd() / (REPORT if number == 1 else f"{REPORT}-{number}")
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise _unusable(folder, f"cannot be made: {error.strerror}") from None
+        return folder, [folder]
+    raise AssertionError("unreachable")
+
+
+def _asked(folder: Path) -> tuple[Path, list[Path]]:
+    """Return the folder and what had to be made for it, the innermost first."""
+    try:
+        if folder.resolve() == Path(folder.anchor):
+            raise _unusable(folder, "is the root of the file system")
+        if folder.exists() and not folder.is_dir():
+            raise _unusable(folder, "is no folder")
+        if folder.is_dir() and any(folder.iterdir()):
+            raise _unusable(folder, "is not empty")
+        made = [place for place in (folder, *folder.parents) if not place.exists()]
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _unusable(folder, f"cannot be made: {error.strerror}") from None
+    return folder, made
+
+
+def _unusable(folder: Path, why: str) -> BadInput:
+    return BadInput(f"--report-dir {folder} {why}; name a new or empty folder, nothing was written")

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import pickle
-import signal
 import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from conformance import paths, progress
+from conformance import interrupts, paths, progress
 from conformance.checks import REGISTRY, Outcome
 from conformance.cluster import Lease
 from conformance.errors import ConformanceError
@@ -78,15 +77,21 @@ def _judges(config: pytest.Config) -> bool:
     return any(path == scenarios or scenarios in path.parents for path in asked)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_sessionstart(session: pytest.Session) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> Generator[None, None, None]:
     """Prepare the run in the controlling process; take over what it prepared in a worker."""
     config = session.config
     if not _judges(config) or config.option.collectonly:
-        return
+        return (yield)
     if _is_worker(config):
         _take_part(config)
-        return
+    else:
+        _take_charge(config)
+    with interrupts.kept_from_children():  # pytest-xdist starts the workers
+        return (yield)
+
+
+def _take_charge(config: pytest.Config) -> None:
     report = next(filter(lambda plugin: isinstance(plugin, RunReport), config.pluginmanager.get_plugins()), None)
     if report is None:
         report = RunReport(_prepared(config))
@@ -97,6 +102,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 def _prepared(config: pytest.Config) -> Preparation:
     """Prepare a run that pytest was started for directly; it is over when pytest is."""
     progress.show()
+    interrupts.handle()
     over = contextlib.ExitStack()
     config.add_cleanup(over.close)
     try:
@@ -106,8 +112,7 @@ def _prepared(config: pytest.Config) -> Preparation:
 
 
 def _take_part(config: pytest.Config) -> None:
-    # The controlling process ends the workers and sweeps; an interrupt of their own would race with it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    interrupts.ignore()
     preparation: Preparation = pickle.loads(config.workerinput[PROPERTY])  # type: ignore[attr-defined] # noqa: S301
     progress.show(who=_worker(config))
     preparation.take_part()

@@ -6,18 +6,18 @@ What is prepared here is plain data that worker processes get as it is.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
 import json
 import logging
 import tempfile
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from conformance import catalogue, chart, contract, evidence, paths, provision, rules
+from conformance import catalogue, chart, contract, evidence, interrupts, provision, rules
 from conformance.chart import Chart, address
 from conformance.cluster import Journal, Lease, sweep, sweep_stale_runs
 from conformance.cluster.journal import CLUSTER
@@ -27,7 +27,7 @@ from conformance.errors import BadInput
 from conformance.journey import Setting
 from conformance.judge import Judge
 from conformance.mutants import mutant
-from conformance.options import Options, report_folder
+from conformance.options import COMMANDS, Options, report_folder
 from conformance.provision import Image, Machine, Tools
 from conformance.redact import REDACTOR
 from conformance.report.files import Context
@@ -38,9 +38,6 @@ from conformance.subject import BASELINE, CANDIDATE, PlaceholderImage, Subject, 
 from conformance.values import possible_secrets, read_values
 
 log = logging.getLogger(__name__)
-
-#: The file of the report folder that holds every command of the run.
-COMMANDS = "commands.jsonl"
 
 
 @dataclass(frozen=True)
@@ -99,9 +96,12 @@ class Preparation:
 
     def capture_interrupted(self) -> None:
         """Capture what an interrupt left in clusters, before the sweep."""
-        for entry in self.journal.entries(CLUSTER):
-            scene = evidence.Scene.of(entry)
-            evidence.capture(self.report_dir, f"interrupted-{entry.name}", scene)
+        clusters = self.journal.entries(CLUSTER)
+        with ThreadPoolExecutor(len(clusters) or 1) as pool:
+            for entry in clusters:
+                log.info("interrupted: taking the evidence of %s", entry)
+                scene = evidence.Scene.of(entry)
+                pool.submit(evidence.capture, self.report_dir, f"interrupted-{entry.name}", scene)
 
     def context(self) -> Context:
         """Return what was judged and with what."""
@@ -114,19 +114,18 @@ def prepared(options: Options) -> Iterator[Preparation]:
 
     Raises `BadInput` before anything is made that stays, `MachineLacks` where the machine cannot be made ready.
     """
-    folder = report_folder(options.report_dir)
-    try:
+    made: list[Journal] = []
+    with report_folder(options.report_dir) as folder:
         for line in sweep_stale_runs():
             log.info("a run that was killed left %s: removed", line)
-        journal = Journal.open_new()
         try:
-            yield _prepare(options, folder, journal)
+            with interrupts.finished():
+                made.append(Journal.open_new())
+            yield _prepare(options, folder, made[0])
         finally:
-            sweep(journal)
-    except BaseException:
-        with contextlib.suppress(OSError):  # it is not empty when there is something to report
-            folder.rmdir()
-        raise
+            with interrupts.finished():
+                for journal in made:
+                    sweep(journal)
 
 
 def _prepare(options: Options, report_dir: Path, journal: Journal) -> Preparation:
@@ -151,8 +150,7 @@ def rules_alone(options: Options, judge: Judge | None = None) -> Iterator[tuple[
     A `judge` that runs already and serves others as well is used as it is.
     """
     tools = provision.tools(options.kube_version)
-    with tempfile.TemporaryDirectory(prefix=f"{paths.APP}-") as made:
-        folder = Path(made)
+    with interrupts.private_folder() as folder:
         runner = Runner(_made(folder / "home"))
         subject = _subject(options, tools, runner, _made(folder / "charts"))
         context = _context(subject, tools, tools.version("kube-apiserver"), _notes(subject))

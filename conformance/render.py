@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import signal
 import threading
 import time
 from collections.abc import Mapping
@@ -100,7 +101,8 @@ class Renderer:
         self.folder = folder
         #: Seconds that Helm has taken in all calls together.
         self.helm_seconds = 0.0
-        self._helm, self._runner, self._seconds = helm, runner, seconds
+        # A runner of its own, so that `close` ends no command of others.
+        self._helm, self._runner, self._seconds = helm, runner.with_environment(), seconds
         self._pool = ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="render")
         self._known: dict[tuple[object, ...], Future[Rendering]] = {}
         self._parsed: dict[str, Manifests | Refusal] = {}
@@ -114,8 +116,11 @@ class Renderer:
         self.close()
 
     def close(self) -> None:
-        """End the threads; renderings that have not begun never will."""
-        self._pool.shutdown(cancel_futures=True)
+        """End the threads and what they run: nobody will ask for it. What has not begun never will."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        while not all(rendering.done() for rendering in self._known.values()):
+            self._runner.signal(signal.SIGKILL)
+            time.sleep(0.01)
 
     def render(self, chart: Path, values: ValuesSet, surroundings: Surroundings = PLAIN) -> Rendering:
         """Return the rendering of a chart folder (or packaged chart), made now or earlier."""

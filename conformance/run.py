@@ -71,6 +71,7 @@ class Runner:
     environment: Mapping[str, str] = field(default_factory=dict)
     record: Path | None = None
     _writing: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _running: set[int] = field(default_factory=set, init=False, repr=False)
 
     def with_environment(self, **more: str) -> Runner:
         """Return a runner that sets more variables and records in the same file."""
@@ -101,6 +102,7 @@ class Runner:
         with self._spawn(words, own, cwd, stdin=subprocess.PIPE if data is not None else subprocess.DEVNULL,
                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:  # fmt: skip
             late = False
+            self._running.add(process.pid)
             try:
                 out, err = process.communicate(data, timeout=timeout)
             except subprocess.TimeoutExpired:
@@ -110,6 +112,8 @@ class Runner:
             except BaseException:
                 end_group(process.pid)
                 raise
+            finally:
+                self._running.discard(process.pid)
         result = Result(words, own, process.returncode, out.decode(errors="replace"),
                         err.decode(errors="replace"), time.monotonic() - started)  # fmt: skip
         self._write(result, hide_output=hide_output)
@@ -118,6 +122,12 @@ class Runner:
         if check and result.status:
             raise CommandFailed(f"{_short(words)} ended with status {result.status}: {last_words(result)}")
         return result
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the process group of every command that this runner runs, in whatever thread."""
+        for pid in tuple(self._running):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, number)
 
     def start(
         self, *argv: str | Path, output: Path, env: Mapping[str, str] | None = None, cwd: Path | None = None

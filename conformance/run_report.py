@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import signal
+from collections.abc import Iterator
 
 import pytest
 
@@ -79,16 +78,22 @@ class RunReport:
         return ("", "", "") if check_of(report.nodeid) else None
 
     def pytest_keyboard_interrupt(self) -> None:
-        """End the workers at once, so that evidence and the sweep are this process's alone."""
+        """End the workers at once, and take the evidence while there is something to be seen."""
         self.interrupted = True
-        signal.signal(signal.SIGINT, lambda *_: os._exit(130))
         self.preparation.end_workers()
+        self.preparation.capture_interrupted()
+        self.write()
 
-    @pytest.hookimpl(trylast=True)
-    def pytest_sessionfinish(self) -> None:
-        """Capture what an interrupt left, sweep, and write the report."""
-        if self.interrupted:
-            self.preparation.capture_interrupted()
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self) -> Iterator[None]:
+        """Write the report, once everything has come to its end."""
+        try:
+            yield
+        finally:
+            self.write()
+
+    def write(self) -> None:
+        """Write the report as far as it is known."""
         files.write(
             self.preparation.report_dir, self.preparation.context(), self.results, interrupted=self.interrupted
         )

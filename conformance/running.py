@@ -40,7 +40,11 @@ def run(options: Options, *, workers: int | None, expression: str | None, mark: 
         _require_checks(words)
         with prepared(options) as preparation:
             report = RunReport(preparation)
-            status = pytest.main([*words, *(["-n", str(workers)] if workers > 1 else [])], plugins=[report])
+            try:
+                status = pytest.main([*words, *(["-n", str(workers)] if workers > 1 else [])], plugins=[report])
+            except KeyboardInterrupt:  # it came while pytest was about to end
+                report.pytest_keyboard_interrupt()
+                raise
             print(*text.summary(report.results, preparation.report_dir), sep="\n")  # noqa: T201
     return 3 if status == pytest.ExitCode.INTERNAL_ERROR else report.exit_status
 
@@ -87,13 +91,24 @@ def workers_carried() -> int:
 
 def _require_checks(words: Sequence[str]) -> None:
     """Refuse a selection that is none, or selects nothing, before anything is made."""
-    said = io.StringIO()
+    said, heard = io.StringIO(), _Interrupt()
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
-        status = pytest.main([*words, "--collect-only"])
+        status = pytest.main([*words, "--collect-only"], plugins=[heard])
+    if heard.interrupted:
+        raise KeyboardInterrupt
     if status == pytest.ExitCode.USAGE_ERROR:
         raise BadInput(f"{said.getvalue().strip().removeprefix('ERROR: ')}; see pytest's -k and -m")
     if status == pytest.ExitCode.NO_TESTS_COLLECTED:
         raise BadInput("no check matches the selection; `agents-conformance list` shows the ids")
+
+
+class _Interrupt:
+    """A pytest plugin that tells an interrupt, which pytest swallows, from other ends of that status."""
+
+    interrupted = False
+
+    def pytest_keyboard_interrupt(self) -> None:
+        self.interrupted = True
 
 
 def _arguments(options: Options, expression: str | None, mark: str | None) -> list[str]:

@@ -33,11 +33,25 @@ def test_pytest_gets_the_same_options():
 
 def test_the_report_goes_to_the_next_free_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert report_folder(None) == tmp_path / "report"
-    (tmp_path / "report" / "x").touch()
     (tmp_path / "report-2").touch()
-    assert report_folder(None) == tmp_path / "report-3"
-    assert report_folder(tmp_path / "new" / "deep").is_dir()
+    with report_folder(None) as first, report_folder(None) as second:
+        assert (first, second) == (tmp_path / "report", tmp_path / "report-3")
+        (first / "report.json").touch()
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["report", "report-2", "report.json"]
+
+
+def test_a_report_folder_to_which_nothing_is_written_is_as_it_was_before(tmp_path):
+    (tmp_path / "mine").mkdir()
+    for asked in (tmp_path / "mine", tmp_path / "new" / "deep"):
+        with report_folder(asked) as folder:
+            assert folder.is_dir()
+    assert list(tmp_path.rglob("*")) == [tmp_path / "mine"]
+
+
+def test_two_runs_cannot_have_one_report_folder(tmp_path):
+    with report_folder(tmp_path), pytest.raises(BadInput, match="not empty"), report_folder(tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
@@ -47,11 +61,11 @@ def test_a_report_folder_that_will_not_do_is_left_alone(tmp_path, made, why):
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").write_text("precious")
     (tmp_path / "file").write_text("precious")
-    with pytest.raises(BadInput, match=why):
-        report_folder(tmp_path / made)
+    with pytest.raises(BadInput, match=why), report_folder(tmp_path / made):
+        pass
     assert (tmp_path / "full" / "x").read_text() == (tmp_path / "file").read_text() == "precious"
 
 
 def test_the_root_is_no_report_folder():
-    with pytest.raises(BadInput, match="root of the file system"):
-        report_folder(Path("/"))
+    with pytest.raises(BadInput, match="root of the file system"), report_folder(Path("/")):
+        pass
