@@ -13,11 +13,13 @@ import pytest
 from provision_registry import FakeRegistry
 
 from conformance.errors import CommandFailed, MachineLacks
-from conformance.provision import upstream
-from conformance.provision.fetch import fetch
+from conformance.provision import host_programs, upstream
+from conformance.provision.fetch import Unreachable, fetch
 from conformance.provision.oci import ARCHITECTURE, Entry, write_layer
-from conformance.provision.pins import UpstreamImage
+from conformance.provision.pins import UpstreamImage, pins
 from conformance.provision.pull import Puller
+from conformance.provision.store import Store
+from conformance.run import Runner
 
 IMAGE = UpstreamImage("registry.k8s.io/kube-apiserver", "v1.35.4")
 OURS = "/v2/kube-apiserver"
@@ -143,7 +145,7 @@ def test_a_program_is_taken_out_of_its_image(
     with FakeRegistry(closed=closed).serving() as registry:
         publish(registry, tmp_path, b"the program")
         monkeypatch.setenv(upstream.MIRROR, registry.address)
-        assert fetch(IMAGE, "/usr/local/bin/kube-apiserver", tmp_path / "program")
+        fetch(IMAGE, "/usr/local/bin/kube-apiserver", tmp_path / "program")
     assert (tmp_path / "program").read_bytes() == b"the program"
     assert (tmp_path / "program").stat().st_mode & 0o111
     index = registry.content[f"{OURS}/manifests/v1.35.4"]
@@ -185,13 +187,30 @@ def test_an_image_without_the_program_or_the_architecture_is_refused(
             fetch(IMAGE, "/usr/local/bin/kube-apiserver", tmp_path / "program")
 
 
-def test_an_unreachable_registry_is_no_error(
+def test_an_unreachable_registry_or_image_leaves_other_ways(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with FakeRegistry().serving() as registry:
+        monkeypatch.setenv(upstream.MIRROR, registry.address)
+        with pytest.raises(Unreachable, match="cannot be had: HTTP Error 404"):
+            fetch(IMAGE, "/usr/local/bin/kube-apiserver", tmp_path / "program")
+    with pytest.raises(Unreachable, match="Connection refused"):
+        fetch(IMAGE, "/usr/local/bin/kube-apiserver", tmp_path / "program")
+    assert upstream.digest(IMAGE) is None
+
+
+def test_what_cannot_be_fetched_is_left_to_be_built(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     with FakeRegistry().serving() as registry:
         monkeypatch.setenv(upstream.MIRROR, registry.address)
-        assert not fetch(IMAGE, "/usr/local/bin/kube-apiserver", tmp_path / "program")
-    assert not fetch(IMAGE, "/usr/local/bin/kube-apiserver", tmp_path / "program")
-    assert caplog.text.count("cannot be had") == 2
-    assert upstream.digest(IMAGE) is None
+        publish(registry, tmp_path, b"the program")
+        release, store = pins().release("1.35"), Store(tmp_path / "cache")
+        assert host_programs.take_out(store, release, "kube-apiserver", None)
+        assert not host_programs.take_out(store, release, "etcd", None)
+        assert not host_programs.take_out(store, release, "kubectl", None)
+    found = host_programs.here(Runner(tmp_path), store, release)
+    assert found["kube-apiserver"].path.read_bytes() == b"the program"
+    assert "etcd" not in found
+    assert "etcd:3.6.6-0 cannot be had" in caplog.text

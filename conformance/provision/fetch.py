@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import re
 import shutil
 import ssl
@@ -21,12 +20,10 @@ from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import IO, Any
 
-from conformance.errors import MachineLacks
+from conformance.errors import ConformanceError, MachineLacks
 from conformance.provision import upstream
 from conformance.provision.oci import ARCHITECTURE, MANIFEST
 from conformance.provision.pins import UpstreamImage
-
-log = logging.getLogger(__name__)
 
 ACCEPTED = ", ".join([
     "application/vnd.oci.image.index.v1+json",
@@ -38,11 +35,15 @@ ACCEPTED = ", ".join([
 ANSWER_SECONDS = 20.0
 
 
-def fetch(image: UpstreamImage, path: str, into: Path) -> bool:
-    """Write the file at `path` of an image to `into`; return False where the registry cannot be reached.
+class Unreachable(ConformanceError):
+    """A registry does not answer, or has not what it is asked for: there may be another way to get it."""
 
-    Raises `MachineLacks` where the registry has another content than before under the same tag, or sends
-    something other than it was asked for.
+
+def fetch(image: UpstreamImage, path: str, into: Path) -> None:
+    """Write the file at `path` of an image to `into`.
+
+    Raises `Unreachable`, and `MachineLacks` where the registry has another content than before under the same
+    tag, or sends something other than it was asked for.
     """
     reference = upstream.source(image)
     name, _, tag = reference.rpartition(":")
@@ -59,10 +60,9 @@ def fetch(image: UpstreamImage, path: str, into: Path) -> bool:
             with tempfile.TemporaryFile() as blob:
                 remote.copy(f"blobs/{layer['digest']}", blob)
                 if _take(blob, path.lstrip("/"), into):
-                    return True
+                    return
     except (urllib.error.URLError, HTTPException, ssl.SSLError, OSError) as error:
-        log.info("%s cannot be had: %s", reference, error)
-        return False
+        raise Unreachable(f"{reference} cannot be had: {error}") from error
     raise MachineLacks(f"{reference} holds no {path}")
 
 

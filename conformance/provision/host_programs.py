@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -10,12 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conformance.provision import programs, progress, upstream
-from conformance.provision.fetch import fetch
+from conformance.provision.fetch import Unreachable, fetch
 from conformance.provision.golang import GoProgram
 from conformance.provision.pins import Kubernetes, UpstreamImage, pins
 from conformance.provision.pull import Puller
 from conformance.provision.store import Artefact, Store
 from conformance.run import Runner
+
+log = logging.getLogger(__name__)
 
 #: The tools built from their modules.
 TOOLS = ("kind", "helm3", "helm4", "kustomize")
@@ -58,12 +61,15 @@ def take_out(store: Store, release: Kubernetes, name: str, puller: Puller | None
     if name in FETCHED:
         with tempfile.TemporaryDirectory() as folder:
             program = Path(folder, name)
-            with progress.step(f"fetching {name} {release.version} from {upstream.source(image)}"):
-                fetched = fetch(image, path, program)
-            artefact = _pulled(name, release)
-            if fetched and artefact:
+            try:
+                with progress.step(f"fetching {name} from {upstream.source(image)}"):
+                    fetch(image, path, program)
+            except Unreachable as error:
+                log.info("%s", error)
+                return False
+            if artefact := _pulled(name, release):
                 store.make(artefact, lambda place: shutil.copy2(program, place / name))
-            return fetched
+            return True
     reference = puller.pull(image) if puller else None
     artefact = _pulled(name, release)
     if puller and reference and artefact:
