@@ -14,7 +14,7 @@ from conformance.api import Api, ApiRefusal, ApiUnreachable
 from conformance.cluster.journal import Entry
 from conformance.cluster.scene import Scene
 from conformance.errors import MachineLacks
-from conformance.evidence import capture
+from conformance.evidence import capture, capture_all
 from conformance.evidence import node as node_
 from conformance.evidence.canaries import find_canaries
 from conformance.evidence.secrets import as_yaml, shown, stored_release
@@ -177,6 +177,12 @@ def test_a_report_folder_that_cannot_be_written_is_no_error(scene, tmp_path, cap
     (tmp_path / "report").touch()
     capture(tmp_path / "report", "a/b", scene)
     assert "the evidence of a/b cannot be written" in caplog.text
+
+
+def test_several_clusters_are_captured_at_once(scene, tmp_path):
+    folders = capture_all(tmp_path / "report", {"one": scene, "other": scene})
+    assert [folder.name for folder in folders] == ["one", "other"]
+    assert all("summary.txt" in _files(folder) for folder in folders)
 
 
 def test_a_scene_is_known_from_the_journal_alone(tmp_path):

@@ -46,38 +46,25 @@ def _flags(*flags: str) -> list[dict[str, str]]:
 #: A lease that cannot be had yet is asked for again this soon, since the API server is about to come.
 _LEASE = "--leader-elect-retry-period=500ms"
 
+
+def _with_flag(flag: str) -> list[dict[str, str]]:
+    return [{"op": "add", "path": "/spec/containers/0/command/-", "value": flag}]
+
+
 #: What kubeadm changes in what it makes (`kubeadm init --patches`), so that a cluster is usable sooner.
-_PATCHES = {
+_PATCHES: dict[str, object] = {
+    # Two replicas on one node help nobody, and a first probe that fails costs ten seconds.
     "corednsdeployment+strategic.yaml": {
         "spec": {
-            # Two replicas on one node help nobody.
             "replicas": 1,
-            "template": {
-                "spec": {
-                    "containers": [
-                        {
-                            "name": "coredns",
-                            # A first probe that fails costs ten seconds otherwise.
-                            "readinessProbe": {"periodSeconds": 1},
-                            # It need not wait for kube-proxy to find the API server.
-                            "env": [
-                                {
-                                    "name": "KUBERNETES_SERVICE_HOST",
-                                    "valueFrom": {"fieldRef": {"fieldPath": "status.hostIP"}},
-                                },
-                                {"name": "KUBERNETES_SERVICE_PORT", "value": "6443"},
-                            ],
-                        }
-                    ]
-                }
-            },
+            "template": {"spec": {"containers": [{"name": "coredns", "readinessProbe": {"periodSeconds": 1}}]}},
         }
     },
     # Nothing has to survive a power cut.
-    "etcd+json.yaml": _flags("--unsafe-no-fsync"),
-    # Its forty controllers each ask for an account and a token: at 20 requests a second that takes five seconds.
-    "kube-controller-manager+json.yaml": _flags("--kube-api-qps=500", "--kube-api-burst=1000", _LEASE),
-    "kube-scheduler+json.yaml": _flags(_LEASE),
+    "etcd+json.yaml": _with_flag("--unsafe-no-fsync"),
+    # There is nobody else to be elected; it saves 2 s.
+    "kube-controller-manager+json.yaml": _with_flag("--leader-elect=false"),
+    "kube-scheduler+json.yaml": _with_flag("--leader-elect=false"),
 }
 
 

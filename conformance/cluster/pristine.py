@@ -1,9 +1,9 @@
 """What a cluster holds before anything is done to it, and the way back there.
 
-Measured on 2 cores at a load of 10 to 20, with a namespace of a dozen objects, a CRD with a held object, a volume and
-a webhook that forbids everything: pristine again, and verified, in 0.8 to 3.1 s (median 1.1 s of 15); a new cluster
-in 19 to 29 s, after 2 to 4 s for the removal of the old one. So a cluster is reset, and replaced only where that
-fails. A namespace alone would take the 5 s that its controller waits before it begins; so it is emptied here.
+Measured on 2 cores at a load of 10 to 20, with a namespace of a dozen objects, a CRD with a held object, a
+volume and a webhook that forbids everything: pristine again, and verified, in 0.8 to 3.1 s (median 1.1 s of 15);
+a new cluster in 19 to 29 s, after 2 to 4 s for the removal of the old one. So a cluster is reset, and replaced
+only where that fails. A namespace would take the 5 s that its controller waits, so it is emptied here.
 """
 
 from __future__ import annotations
