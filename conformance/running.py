@@ -56,6 +56,8 @@ def rules(options: Options, *, as_json: bool) -> int:
     if as_json:
         sys.stdout.write(json.dumps(files.as_json(context, results), indent=2) + "\n")
     else:
+        for note in context.notes:
+            print(f"note       {note}")  # noqa: T201
         for result in results:
             print(*text.lines_of(result, "", options.reproducing("rules")), sep="\n")  # noqa: T201
         print(f"verdict    {verdict(results)}")  # noqa: T201

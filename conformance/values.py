@@ -18,11 +18,10 @@ def read_values(file: Path) -> dict[str, Any]:
     """Return the content of a values file. Raises `BadInput` where it is none."""
     try:
         values = read(read_text(file))
-    except (Unreadable, NotYaml) as error:
-        said = " ".join(str(error).split())
-        raise BadInput(
-            f"--values {file}: expected a YAML file, seen: {said}; correct the file or the path"
-        ) from None
+    except Unreadable as error:
+        raise BadInput(f"--values {file}: {error}") from None
+    except NotYaml as error:
+        raise BadInput(f"--values {file}: expected YAML, seen: {error}; correct it") from None
     if not isinstance(values, dict | None):
         raise BadInput(f"--values {file}: expected a mapping of values, seen {type(values).__name__}; correct it")
     return values or {}
