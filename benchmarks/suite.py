@@ -56,13 +56,15 @@ def agents_conformance(folder: Path, *words: str) -> Ran:
 
 
 def _peaks(pid: int) -> dict[int, float]:
-    """Return the largest resident memory so far, in MB, of a process and its Python children."""
+    """Return the largest resident memory so far, in MB, of a process and its Python children, pytest-xdist's."""
     found = {}
     with contextlib.suppress(psutil.Error):
         main = psutil.Process(pid)
         for process in [main, *main.children()]:
             with contextlib.suppress(psutil.Error, OSError, StopIteration):
-                if "python" in Path(process.exe()).name:
+                # A child that has not yet become the command it is to run still looks like its parent.
+                itself = process == main or process.cmdline() != main.cmdline()
+                if itself and "python" in Path(process.exe()).name:
                     found[process.pid] = _high_water_mark(process.pid)
     return found
 
