@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,25 +12,26 @@ from conformance import paths
 from conformance.chart import Chart, reference_chart
 from conformance.errors import BadInput
 from conformance.run import Runner
-from conformance.subject import CANDIDATE
+from conformance.subject import BASELINE, CANDIDATE
 
-#: The version that a mutant breaks unless it says otherwise.
-VERSION = "0.9.2"
+#: The version of the reference chart on each side of a run.
+VERSIONS: Mapping[str, str] = {CANDIDATE: "0.9.2", BASELINE: "0.9.1"}
+#: The side of a mutant that breaks both versions alike.
+BOTH = "both"
 
 
 @dataclass(frozen=True)
 class Mutant:
     """One deliberate defect: what it is, the public report it follows, and the ids that must catch it.
 
-    The first of `caught_by` is the named catcher. `version` of the reference chart is broken and takes `side` in
-    the run; `values` are further values files it needs.
+    The first of `caught_by` is the named catcher. `side` is broken, in its own version or both alike; `values` are
+    further values files it needs.
     """
 
     name: str
     about: str
     report: str
     caught_by: tuple[str, ...]
-    version: str
     side: str
     folder: Path
 
@@ -38,9 +40,14 @@ class Mutant:
         """Return the values files that the defect needs to show."""
         return tuple(sorted(self.folder.glob("values*.yaml")))
 
-    def chart(self, into: Path, runner: Runner) -> Chart:
-        """Return the broken chart, made below `into`."""
-        return reference_chart(self.version, into, runner, self.folder / "chart.patch")
+    def breaks(self, side: str) -> bool:
+        """Say whether a side of the run is broken."""
+        return self.side in (side, BOTH)
+
+    def chart(self, side: str, into: Path, runner: Runner) -> Chart:
+        """Return the chart of a side, broken or not, made below `into`."""
+        patch = self.folder / "chart.patch" if self.breaks(side) else None
+        return reference_chart(VERSIONS[side], into, runner, patch)
 
 
 def mutants() -> list[Mutant]:
@@ -63,7 +70,6 @@ def _read(file: Path) -> Mutant:
         about=" ".join(said["about"].split()),
         report=said["report"],
         caught_by=tuple(said["caught_by"]),
-        version=str(said.get("chart", VERSION)),
         side=said.get("side", CANDIDATE),
         folder=file.parent,
     )

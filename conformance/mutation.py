@@ -21,7 +21,8 @@ from conformance.cluster import Lease
 from conformance.errors import BadInput, ConformanceError
 from conformance.journey import JOURNEYS, journey_of
 from conformance.judge import Judge
-from conformance.mutants import VERSION, Mutant, mutants
+from conformance.mutants import VERSIONS, Mutant, mutants
+from conformance.observe.deadlines import Deadlines
 from conformance.options import HELM, KUBE_VERSION, Options
 from conformance.preparation import Preparation, prepared
 from conformance.provision import Tools
@@ -33,8 +34,8 @@ from conformance.subject import BASELINE, CANDIDATE, PlaceholderImage, Subject
 
 log = logging.getLogger(__name__)
 
-#: The version that a run upgrades from, unless the mutant is that version.
-BASELINE_VERSION = "0.9.1"
+#: A mutant that never becomes ready is waited for: half as long as a chart that may yet.
+TRIAL_DEADLINES = Deadlines.of(0.5)
 
 
 @dataclass(frozen=True)
@@ -133,10 +134,10 @@ def _under_rules(chosen: Sequence[Mutant], helm: int, folder: Path) -> list[Tria
 def _rules_on(mutant: Mutant | None, helm: int, tools: Tools, runner: Runner, judge: Judge, folder: Path) -> Trial:
     promised = contract.builtin()
     charts = {
-        side: mutant.chart(folder / side, runner)
-        if mutant and mutant.side == side
+        side: mutant.chart(side, folder / side, runner)
+        if mutant
         else reference_chart(version, folder / side, runner)
-        for side, version in ((CANDIDATE, VERSION), (BASELINE, BASELINE_VERSION))
+        for side, version in VERSIONS.items()
     }
     values = (*promised.values_files, *(mutant.values if mutant else ()))
     images = {side: PlaceholderImage(tag=side) for side in charts}
@@ -175,12 +176,11 @@ def _on_clusters(
 
 
 def _lived(mutant: Mutant, preparation: Preparation, lease: Lease, folder: Path, *, matrix: bool) -> Trial:
-    chart = mutant.chart(folder, preparation.runner)
     subject = preparation.subject
     broken = dataclasses.replace(
         subject,
-        candidate=chart if mutant.side == CANDIDATE else subject.candidate,
-        baseline=chart if mutant.side == BASELINE else subject.baseline,
+        candidate=mutant.chart(CANDIDATE, folder / CANDIDATE, preparation.runner),
+        baseline=mutant.chart(BASELINE, folder / BASELINE, preparation.runner),
         values=(*subject.values, *mutant.values),
     )
     scenarios = [id_ for id_, check in REGISTRY.items() if check.kind == "scenario"]
@@ -195,7 +195,7 @@ def _lived(mutant: Mutant, preparation: Preparation, lease: Lease, folder: Path,
 def _judged(preparation: Preparation, lease: Lease, ids: Sequence[str]) -> list[CheckResult]:
     results = []
     for name, same in groupby(sorted(ids, key=journey_of), journey_of):
-        with JOURNEYS[name](preparation.setting(lease)) as journey:
+        with JOURNEYS[name](preparation.setting(lease, TRIAL_DEADLINES)) as journey:
             for id_ in same:
                 started = time.monotonic()
                 try:

@@ -27,6 +27,7 @@ from conformance.errors import BadInput
 from conformance.journey import Setting
 from conformance.judge import Judge
 from conformance.mutants import mutant
+from conformance.observe.deadlines import DEADLINES, Deadlines
 from conformance.options import COMMANDS, Options, report_folder
 from conformance.provision import Image, Machine, Tools
 from conformance.redact import REDACTOR
@@ -67,11 +68,11 @@ class Preparation:
         """Return what lends a worker its one cluster."""
         return Lease(self.machine, self.runner, self.journal, worker)
 
-    def setting(self, lease: Lease) -> Setting:
+    def setting(self, lease: Lease, deadlines: Deadlines = DEADLINES) -> Setting:
         """Return a pristine cluster with everything that the chart's life in it needs."""
         folder = Path(tempfile.mkdtemp(prefix="setting-", dir=self.journal.folder))
         helm = self.machine.tools.helm(self.subject.helm)
-        return Setting(self.subject, lease.pristine_cluster(), helm, self.runner, self.probe, folder)
+        return Setting(self.subject, lease.pristine_cluster(), helm, self.runner, self.probe, folder, deadlines)
 
     @contextmanager
     def rules(self) -> Iterator[Rules]:
@@ -180,7 +181,7 @@ def _subject(options: Options, tools: Tools, runner: Runner, folder: Path) -> Su
 
     def opened(source: str, side: str) -> Chart:
         if source.startswith("mutant:"):
-            return mutant(source.removeprefix("mutant:")).chart(folder / side, runner)
+            return mutant(source.removeprefix("mutant:")).chart(side, folder / side, runner)
         return chart.open_chart(source, into=folder / side, runner=runner, helm=helm)
 
     subject = Subject(

@@ -35,8 +35,9 @@ log = logging.getLogger(__name__)
 CREATE_SECONDS = 240.0
 COMMAND_SECONDS = 60.0
 
-#: kind's own defaults; a pod that lives has a narrower route, and kube-proxy catches a living Service's address.
-POD_AND_SERVICE_NETWORKS = ("10.244.0.0/16", "10.96.0.0/16")
+#: For kind's own pod and Service networks: a pod that lives has a narrower route, and what a pod sends to a living
+#: Service has another address by the time it is forwarded. The node itself may go on calling Services.
+KEEP_INSIDE = "ip route add unreachable 10.244.0.0/16; iptables -A FORWARD -d 10.96.0.0/16 -j REJECT"
 
 #: Where a node mounts its part of the run's folder, read-only: the proof of who made it, with patches in it.
 _MARK = "/etc/agents-conformance"
@@ -174,9 +175,8 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind is not typed
 
     def _keep_inside(self) -> None:
         """Let calls to pods and Services that are gone end in the node: the default route leads out of it."""
-        routes = "; ".join(f"ip route add unreachable {network}" for network in POD_AND_SERVICE_NETWORKS)
         self.runner.run(
-            "docker", "exec", f"{self.name}-control-plane", "sh", "-c", routes, timeout=COMMAND_SECONDS
+            "docker", "exec", f"{self.name}-control-plane", "sh", "-ec", KEEP_INSIDE, timeout=COMMAND_SECONDS
         )
 
     def reset(self) -> None:

@@ -18,6 +18,7 @@ from conformance.helm import Deployed, Helm, HelmError, Release
 from conformance.journey.stage import Stage
 from conformance.manifests import Body, Manifests, ObjectKey
 from conformance.observe.availability import Availability, Calls
+from conformance.observe.deadlines import DEADLINES, Deadlines
 from conformance.observe.live_state import Deviation, LiveState, compare
 from conformance.observe.timeline import Timeline
 from conformance.observe.wait import NotReached
@@ -41,7 +42,14 @@ class Setting:
     """
 
     def __init__(
-        self, subject: Subject, cluster: Cluster, helm: Path, runner: Runner, probe: str, folder: Path
+        self,
+        subject: Subject,
+        cluster: Cluster,
+        helm: Path,
+        runner: Runner,
+        probe: str,
+        folder: Path,
+        deadlines: Deadlines = DEADLINES,
     ) -> None:
         self.subject = subject
         self._contract = subject.contract
@@ -49,7 +57,11 @@ class Setting:
         self._folder = folder
         self._namespace = subject.contract.release.namespace
         self._release = Release(
-            Helm(helm, runner, cluster.kubeconfig), subject.contract.release.name, self._namespace, api=self._api
+            Helm(helm, runner, cluster.kubeconfig),
+            subject.contract.release.name,
+            self._namespace,
+            api=self._api,
+            deadlines=deadlines,
         )
         self._made: set[ObjectKey] = set()
         self._availability: Availability | None = None
