@@ -17,7 +17,7 @@ from typing import NoReturn
 import yaml
 from pytest_kind import KindCluster
 
-from conformance.api import Api
+from conformance.api import Api, preload
 from conformance.cluster import containers
 from conformance.cluster.journal import CLUSTER, Journal
 from conformance.cluster.limits import inotify_exhausted
@@ -150,6 +150,7 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind is not typed
                             commands=self.runner.record)  # fmt: skip
         config = Path(config_file) if config_file else self.configuration()
         log.info("creating cluster %s", self.name)
+        preload()
         if lack := inotify_exhausted():
             log.warning("cluster %s may fail: %s", self.name, lack)
         try:
