@@ -147,7 +147,9 @@ class Api:
         from kubernetes import client, config  # see `preload`
 
         settings = client.Configuration()
-        config.load_kube_config(config_file=str(path), client_configuration=settings, persist_config=False)
+        # Its key goes to files beside it, which go with its folder even if this process is killed.
+        config.load_kube_config(config_file=str(path), client_configuration=settings, persist_config=False,
+                                temp_file_path=str(path.parent))  # fmt: skip
         return cls(
             settings.host,
             ca_certs=settings.ssl_ca_cert,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +21,8 @@ from conformance import interrupts, progress
 from conformance.errors import ConformanceError
 from conformance.options import HELM, KUBE_VERSION, Options
 from conformance.redact import REDACTOR
+
+log = logging.getLogger(__name__)
 
 app = typer.Typer(
     name="agents-conformance",
@@ -194,6 +198,19 @@ def _one_line_errors() -> Iterator[None]:
         command = error.ctx.command_path if error.ctx else app.info.name
         said = error.format_message().rstrip(".") or "no command was given"
         _end(f"{said}; see `{command} --help`", 2)
+    except OSError as error:
+        # What could not be written must not be tried again when the interpreter ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        _unexpected(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        _unexpected(f"{type(error).__name__}: {error} (at {Path(place.filename).name}:{place.lineno})")
+
+
+def _unexpected(said: str) -> NoReturn:
+    """End as a broken machine does: whatever it was, it does not judge the chart."""
+    log.debug("what led to it", exc_info=True)
+    _end(f"{said}; nothing was judged, and this is not the chart's doing; `--verbose` says more", 3)
 
 
 def _end(message: str, status: int) -> NoReturn:
@@ -207,4 +224,5 @@ def main() -> None:
         status = app(prog_name=app.info.name, standalone_mode=False)
         if status == interrupts.INTERRUPTED:  # as typer answers it
             raise KeyboardInterrupt
+        sys.stdout.flush()
         raise SystemExit(status)

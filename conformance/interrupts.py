@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import signal
-import tempfile
+import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
-
-from conformance import paths
 
 #: The exit status of an interrupted command.
 INTERRUPTED = 130
@@ -72,24 +68,16 @@ def ignore() -> None:
 
 @contextlib.contextmanager
 def finished() -> Iterator[None]:
-    """Let what is inside be finished in spite of a first interrupt, which comes right after it."""
+    """Let what is inside be finished in spite of a first interrupt, which comes right after it.
+
+    Only the main thread is ever interrupted; in others this changes nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     _INTERRUPTS.holding += 1
     try:
         yield
     finally:
         _INTERRUPTS.holding -= 1
         _INTERRUPTS.tell()
-
-
-@contextlib.contextmanager
-def private_folder() -> Iterator[Path]:
-    """Yield a new private folder below the caller's temporary one, that is gone afterwards in any case."""
-    made: list[Path] = []
-    try:
-        with finished():
-            made.append(Path(tempfile.mkdtemp(prefix=f"{paths.APP}-")))
-        yield made[0]
-    finally:
-        with finished():
-            for folder in made:
-                shutil.rmtree(folder, ignore_errors=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-import tempfile
 import time
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,7 @@ from itertools import groupby
 from pathlib import Path
 from queue import SimpleQueue
 
-from conformance import catalogue, contract, paths, provision
+from conformance import catalogue, contract, provision
 from conformance.chart import reference_chart
 from conformance.checks import REGISTRY, Outcome
 from conformance.cluster import Lease
@@ -31,6 +30,7 @@ from conformance.rules import opened
 from conformance.run import Runner
 from conformance.running import judge_rules, workers_carried
 from conformance.subject import BASELINE, CANDIDATE, PlaceholderImage, Subject
+from conformance.temporary import private_folder
 
 log = logging.getLogger(__name__)
 
@@ -90,12 +90,12 @@ def mutate(
     if unknown := set(ids) - {known for found in chosen for known in (found.name, *found.caught_by)}:
         raise BadInput(f"{', '.join(sorted(unknown))}: expected a check or a mutant that is known, seen neither; "
                        "see `agents-conformance list` and fixtures/mutants")  # fmt: skip
-    with tempfile.TemporaryDirectory(prefix=f"{paths.APP}-") as made:
-        trials = _under_rules(chosen, helm, Path(made))
+    with private_folder() as folder:
+        trials = _under_rules(chosen, helm, folder)
         if rules_only:
             return [trial for trial in trials if not trial.needs_cluster]
         lives = [trial.mutant for trial in trials if trial.mutant and (matrix or trial.needs_cluster)]
-        lived = _on_clusters(lives, helm, workers or workers_carried(), Path(made), matrix=matrix)
+        lived = _on_clusters(lives, helm, workers or workers_carried(), folder, matrix=matrix)
     return [trial.and_(lived[trial.name]) if trial.name in lived else trial for trial in trials]
 
 

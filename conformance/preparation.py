@@ -36,6 +36,7 @@ from conformance.report.result import CheckResult, today
 from conformance.rules import Rules
 from conformance.run import Runner
 from conformance.subject import BASELINE, CANDIDATE, PlaceholderImage, Subject, targets
+from conformance.temporary import private_folder
 from conformance.values import possible_secrets, read_values
 
 log = logging.getLogger(__name__)
@@ -151,7 +152,7 @@ def rules_alone(options: Options, judge: Judge | None = None) -> Iterator[tuple[
     A `judge` that runs already and serves others as well is used as it is.
     """
     tools = provision.tools(options.kube_version)
-    with interrupts.private_folder() as folder:
+    with private_folder() as folder:
         runner = Runner(_made(folder / "home"))
         subject = _subject(options, tools, runner, _made(folder / "charts"))
         context = _context(subject, tools, tools.version("kube-apiserver"), _notes(subject))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import tempfile
 from pathlib import Path
 
 from conformance import paths
@@ -13,6 +12,7 @@ from conformance.cluster.journal import PROCESS, Journal, live_runs, stale_runs
 from conformance.cluster.sweeping import sweep_all
 from conformance.provision.engine import find
 from conformance.run import Runner
+from conformance.temporary import private_folder, sweep_stale_folders
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +24,7 @@ def clean(*, everything: bool = False) -> list[str]:
     unless one is going on: the registry, the images, the cache, and the engine if this suite started it.
     Raises `MachineLacks` when there are containers to remove and the engine does not answer.
     """
+    sweep_stale_folders()
     removed = sweep_all(stale_runs(), kept=True)
     live = live_runs()
     removed += _orphans({journal.folder for journal in live})
@@ -40,8 +41,8 @@ def clean(*, everything: bool = False) -> list[str]:
 
 def _orphans(live: set[Path]) -> list[str]:
     """Remove nodes of ours whose journal is lost, told by the folder of their run that each of them mounts."""
-    with tempfile.TemporaryDirectory(prefix=f"{paths.APP}-") as home:
-        engine = find(Runner(Path(home)))
+    with private_folder() as home:
+        engine = find(Runner(home))
         if engine is None:
             return []
         found = [(node, run) for node in containers.nodes(engine) if (run := _run_of(node))]

@@ -27,6 +27,7 @@ from conformance.cluster.journal import (
 )
 from conformance.provision.engine import Engine
 from conformance.run import Runner
+from conformance.temporary import sweep_stale_folders
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +71,7 @@ def sweep(journal: Journal, *, kept: bool = False) -> list[str]:
 
 def sweep_stale_runs() -> list[str]:
     """Remove what runs that are over left behind, but for their kept clusters; return what was removed."""
+    sweep_stale_folders()
     return sweep_all(stale_runs())
 
 

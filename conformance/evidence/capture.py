@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -24,6 +23,7 @@ from conformance.evidence.snapshot import Deadline, Snapshot
 from conformance.evidence.summary import summary
 from conformance.evidence.write import write_text
 from conformance.run import Runner
+from conformance.temporary import private_folder
 
 log = logging.getLogger(__name__)
 
@@ -78,8 +78,8 @@ def capture(report: Path, check_id: str, scene: Scene, *, seconds: float = SECON
     started, deadline = time.monotonic(), Deadline(seconds)
     working = Deadline(seconds * _WORKING)
     folder = report / re.sub(r"[^\w.-]+", "-", check_id)
-    with tempfile.TemporaryDirectory(prefix="agents-conformance-", ignore_cleanup_errors=True) as home:
-        collections = _collected(folder, _collectors(scene, Runner(Path(home)), working), deadline)
+    with private_folder() as home:
+        collections = _collected(folder, _collectors(scene, Runner(home), working), deadline)
     took = time.monotonic() - started
     try:
         write_text(folder / "index.txt", _index(check_id, scene, collections, took))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import logging
 import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from conformance.provision.pins import Kubernetes, UpstreamImage, pins
 from conformance.provision.pull import Puller
 from conformance.provision.store import Artefact, Store
 from conformance.run import Runner
+from conformance.temporary import private_folder
 
 log = logging.getLogger(__name__)
 
@@ -59,8 +59,8 @@ def take_out(store: Store, release: Kubernetes, name: str, puller: Puller | None
     """
     image, path = _image(name, release)
     if name in FETCHED:
-        with tempfile.TemporaryDirectory() as folder:
-            program = Path(folder, name)
+        with private_folder() as folder:
+            program = folder / name
             try:
                 with progress.step(f"fetching {name} from {upstream.source(image)}"):
                     fetch(image, path, program)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from conformance.provision.golang import Go
 from conformance.provision.oci import PATH, Entry, ImageFile, push, write_layer
 from conformance.provision.registry import Registry
 from conformance.provision.store import Artefact, Store, file_hash
+from conformance.temporary import private_folder
 
 STUB = "stub"
 #: A user without rights, by number, as charts that ask for `runAsNonRoot` need it.
@@ -63,8 +63,8 @@ def push_stub(
     """
     names = [name if name.startswith("/") else f"/usr/local/bin/{name}" for name in executables]
     links = [Entry(name, link=f"/{STUB}", mode=0o777) for name in dict.fromkeys(names) if name != f"/{STUB}"]
-    with tempfile.TemporaryDirectory() as folder:
-        layer = write_layer(Path(folder, "layer.tar"), [Entry(f"/{STUB}", stub), *links])
+    with private_folder() as folder:
+        layer = write_layer(folder / "layer.tar", [Entry(f"/{STUB}", stub), *links])
         image = ImageFile(
             (layer,),
             entrypoint=(f"/{STUB}",),

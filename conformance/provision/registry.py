@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import socket
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from conformance.provision.programs import registry_program
 from conformance.provision.progress import step
 from conformance.provision.store import Store, remove_tree
 from conformance.provision.upstream import known
+from conformance.temporary import private_folder
 
 log = logging.getLogger(__name__)
 
@@ -111,12 +111,12 @@ def load(engine: Engine, store: Store) -> None:
     """Load the registry's image, made of its program, into the engine."""
     program = store.path(registry_program().artefact) / "registry"
     config = "/etc/distribution/config.yml"
-    with tempfile.TemporaryDirectory() as folder:
+    with private_folder() as folder:
         entries = [Entry("/usr/bin/registry", program), Entry(config, CONFIG.encode(), mode=0o644)]
-        layer = write_layer(Path(folder, "layer.tar"), entries)
+        layer = write_layer(folder / "layer.tar", entries)
         image = ImageFile((layer,), entrypoint=("/usr/bin/registry",), command=("serve", config))
-        write_archive(Path(folder, "image.tar"), {tag(): image})
-        engine.run("load", "--quiet", "--input", Path(folder, "image.tar"))
+        write_archive(folder / "image.tar", {tag(): image})
+        engine.run("load", "--quiet", "--input", folder / "image.tar")
 
 
 def tag() -> str:

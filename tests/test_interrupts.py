@@ -1,0 +1,94 @@
+"""Interrupts: the first is an exception at a good moment, the second the end."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+from conformance.interrupts import INTERRUPTED
+
+PREPARED = """
+    import os, signal, sys, time
+    from conformance import interrupts
+    interrupts.handle()
+    me = os.getpid()
+"""
+
+
+def ran(script: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(PREPARED) + textwrap.dedent(script)],
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_both_signals_interrupt():
+    for name in ("SIGINT", "SIGTERM"):
+        script = f"""
+            try:
+                os.kill(me, signal.{name})
+            except KeyboardInterrupt:
+                print("interrupted")
+        """
+        assert ran(script) == (0, "interrupted\n")
+
+
+def test_what_has_to_be_finished_is_finished_first():
+    script = """
+        try:
+            with interrupts.finished():
+                with interrupts.finished():
+                    os.kill(me, signal.SIGTERM)
+                print("finished")
+            print("not reached")
+        except KeyboardInterrupt:
+            print("interrupted")
+    """
+    assert ran(script) == (0, "finished\ninterrupted\n")
+
+
+def test_the_same_signal_twice_in_a_moment_is_one():
+    script = """
+        try:
+            os.kill(me, signal.SIGINT)
+        except KeyboardInterrupt:
+            os.kill(me, signal.SIGINT)
+            os.kill(me, signal.SIGTERM)
+            print("cleaned")
+    """
+    assert ran(script) == (0, "cleaned\n")
+
+
+def test_a_second_one_ends_at_once():
+    script = """
+        interrupts.SAME_SECONDS = 0.01
+        try:
+            os.kill(me, signal.SIGINT)
+        except KeyboardInterrupt:
+            time.sleep(0.05)
+            with interrupts.finished():
+                os.kill(me, signal.SIGINT)
+        print("not reached")
+    """
+    status, said = ran(script)
+    assert status == INTERRUPTED
+    assert said == "\nagents-conformance: stopped at once; `agents-conformance clean` removes what is left\n"
+
+
+def test_children_started_meanwhile_hear_nothing_and_the_parent_hears_it_afterwards():
+    script = """
+        import subprocess
+        child = [
+            "import os, signal", "from conformance import interrupts", "os.kill(os.getpid(), signal.SIGTERM)",
+            "interrupts.ignore()", "os.kill(os.getpid(), signal.SIGINT)", "print('lives', flush=True)",
+        ]
+        try:
+            with interrupts.kept_from_children():
+                os.kill(me, signal.SIGINT)
+                subprocess.run([sys.executable, "-c", "; ".join(child)], check=True)
+        except KeyboardInterrupt:
+            print("interrupted")
+    """
+    assert ran(script) == (0, "lives\ninterrupted\n")
