@@ -10,6 +10,8 @@ from pathlib import Path
 
 from conformance.api import Api, ApiRefusal, ApiUnreachable
 from conformance.judge import JudgeBinaries
+from conformance.observe.deadlines import DEADLINES
+from conformance.observe.wait import wait_for_one
 from conformance.run import Runner, end_group
 
 _PKI = "certificates/apiserver"
@@ -69,8 +71,17 @@ class ControlPlane:
             except (ApiRefusal, ApiUnreachable):
                 time.sleep(0.05)
             else:
+                self._wait_for_its_own_service()
                 return self
         raise AssertionError((self._folder / "apiserver.log").read_text()[-2000:])
+
+    def _wait_for_its_own_service(self) -> None:
+        """Wait until nothing more is made by the server itself."""
+        services = self.api.resource("", "Service")
+        wait_for_one(
+            self.api, services, "kubernetes", lambda found: None if found else "its own Service is missing",
+            namespace="default", deadline=DEADLINES.object_there,
+        )  # fmt: skip
 
     def stop(self) -> None:
         """Kill the API server; etcd lives on."""
