@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from conformance.provision import progress
+from conformance.provision import store as store_module
 from conformance.provision.store import PARTIAL, Artefact, Store, remove_tree
 
 
@@ -139,3 +142,25 @@ def test_waiting_ends_at_the_first_failure_though_other_work_goes_on() -> None:
     with pytest.raises(ValueError, match="at once"):
         progress.wait(progress.start(never.wait), progress.start(fail))
     never.set()
+
+
+def test_what_is_mounted_below_is_detached_and_not_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "left"
+    (folder / "proc").mkdir(parents=True)
+    detached: list[bytes] = []
+    monkeypatch.setattr(store_module, "_mounts_below", lambda _: [folder / "proc"])
+
+    def umount2(path: bytes, _: int, *, status: int) -> int:
+        detached.append(path)
+        return status
+
+    monkeypatch.setattr(store_module, "_libc", SimpleNamespace(umount2=functools.partial(umount2, status=-1)))
+    with pytest.raises(OSError, match="cannot be unmounted"):
+        remove_tree(folder)
+    assert folder.exists()
+    monkeypatch.setattr(store_module, "_libc", SimpleNamespace(umount2=functools.partial(umount2, status=0)))
+    remove_tree(folder)
+    assert detached == [os.fsencode(folder / "proc")] * 2
+    assert not folder.exists()

@@ -90,11 +90,11 @@ def _suite() -> str:
 
 
 def _dying_together(runner: Runner) -> tuple[str, ...]:
-    """Return what runs a command so that all its descendants end with it, where that can be done.
+    """Return what runs a command so that its descendants and mounts end with it, where that can be done.
 
     mmdebstrap's go on for minutes after it was killed, and write into what the next run removes.
     """
-    namespace = ("unshare", "--pid", "--fork", "--kill-child")
+    namespace = ("unshare", "--mount", "--pid", "--fork", "--kill-child")
     possible = shutil.which("unshare") and runner.run(*namespace, "true", timeout=60, check=False).status == 0
     return namespace if possible else ()
 
