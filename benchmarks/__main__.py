@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks import overhead, reset, rules_time, wait_latency, workers
-from benchmarks.figures import Figure, load, table
+from benchmarks.figures import Figure, table
 from conformance import progress
 from conformance.errors import ConformanceError
 
@@ -52,7 +52,6 @@ def _as_json(figures: Sequence[Figure]) -> dict[str, object]:
         "processors": len(os.sched_getaffinity(0)),
         "machine": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": platform.python_version(),
-        "load": load(),
         "figures": [figure.as_json() for figure in figures],
     }
 

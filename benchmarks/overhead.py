@@ -49,16 +49,16 @@ def measure(rounds: int) -> list[Figure]:
                 raise ValueError(f"the suite did not judge what was asked: {said}")
             return ran.seconds
 
-        for number, (load, plain, with_suite) in enumerate(
+        for number, (busy, plain, with_suite) in enumerate(
             alternating(rounds, lambda: _plain(preparation, Path(made)), suite)
         ):
             ratio = with_suite / plain
-            seen.append({"load": load, "plain": plain, "suite": with_suite, "ratio": ratio, "mb": memory[number]})
+            seen.append({"busy": busy, "plain": plain, "suite": with_suite, "ratio": ratio, "mb": memory[number]})
     return [
         Figure("overhead", "install, upgrade, rollback by the suite / by a shell script, clusters included",
                "x", tuple(one["ratio"] for one in seen), LIMIT, tuple(seen)),
         Figure("memory", "peak resident memory of the Python processes of these runs, a worker", "MB",
-               tuple(memory), MEMORY_LIMIT),
+               tuple(memory), MEMORY_LIMIT, tuple(seen)),
     ]  # fmt: skip
 
 

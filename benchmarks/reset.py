@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figures import Figure, load
+from benchmarks.figures import Figure, busy
 from conformance.journey import Lifecycle
 from conformance.options import Options
 from conformance.preparation import Preparation, prepared
@@ -26,7 +26,7 @@ def measure(rounds: int) -> list[Figure]:
 
 
 def _round(preparation: Preparation) -> dict[str, Any]:
-    before = load()
+    before = busy()
     with preparation.lease("reset") as lease:
         started = time.monotonic()
         cluster = lease.pristine_cluster()
@@ -37,4 +37,4 @@ def _round(preparation: Preparation) -> dict[str, Any]:
         cluster.reset()
         reset = time.monotonic() - started
         started = time.monotonic()
-    return {"load": before, "reset": reset, "new": made + time.monotonic() - started, "made": made}
+    return {"busy": before, "reset": reset, "new": made + time.monotonic() - started, "made": made}

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figures import Figure, alternating, load
+from benchmarks.figures import Figure, alternating, busy
 from benchmarks.suite import agents_conformance
 from conformance import provision
 from conformance.judge import Judge
@@ -30,7 +30,7 @@ def measure(rounds: int) -> list[Figure]:
     tools = provision.tools()
     inside = [_in_process(tools) for _ in range(rounds)]
     whole = [
-        {"load": before, "command": command, "judge": judge, "beyond": command - judge}
+        {"busy": before, "command": command, "judge": judge, "beyond": command - judge}
         for before, command, judge in alternating(rounds, _command, lambda: _judge_alone(tools))
     ]
     return [
@@ -45,14 +45,14 @@ def _in_process(tools: Tools) -> dict[str, Any]:
     """Judge the reference chart with a judge that runs already but has answered nothing."""
     with tempfile.TemporaryDirectory() as made, Judge(tools.judge, _runner(Path(made)), Path(made)) as judge:
         _ = judge.api
-        before, started = load(), time.monotonic()
+        before, started = busy(), time.monotonic()
         with rules_alone(Options(chart=CHART), judge) as (rules, subject, _):
             results = judge_rules(rules, subject.contract)
             seconds = time.monotonic() - started
             helm = rules.helm_seconds
     if not results or any(result.outcome != "pass" for result in results):
         raise ValueError(f"the rules should pass the reference chart: {results}")
-    return {"load": before, "seconds": seconds, "helm": helm, "ratio": seconds / helm}
+    return {"busy": before, "seconds": seconds, "helm": helm, "ratio": seconds / helm}
 
 
 def _command() -> float:

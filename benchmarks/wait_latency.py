@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.figures import Figure, load
+from benchmarks.figures import Figure, busy
 from conformance.api import Api, Resource
 from conformance.apiserver import ApiServer
 from conformance.manifests import Body, Manifests
@@ -52,7 +52,7 @@ def percentile(figures: Sequence[float], percent: int) -> float:
 
 def measure(rounds: int) -> list[Figure]:
     """Return the latency that the issue limits, with all there is in its one round."""
-    programs, before = tools().judge, load()
+    programs, before = tools().judge, busy()
     with tempfile.TemporaryDirectory() as folder:
         home, place = Path(folder, "home"), Path(folder, "server")
         home.mkdir()
@@ -67,7 +67,7 @@ def measure(rounds: int) -> list[Figure]:
         f"{name}_p{percent}": 1000 * percentile(row, percent) for name, row in rows.items() for percent in (50, 99)
     }
     about = f"p99 of {WAITS * rounds} waits, from the event's arrival at a bare watch to the wait's return"
-    return [Figure("wait latency", about, "ms", (1000 * found.p99,), LIMIT, ({"load": before, **one},))]
+    return [Figure("wait latency", about, "ms", (1000 * found.p99,), LIMIT, ({"busy": before, **one},))]
 
 
 def latencies(api: Api, rounds: int) -> Latencies:

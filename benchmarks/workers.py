@@ -42,10 +42,10 @@ def measure(rounds: int) -> list[Figure]:
     """Return the ratio of two workers' time to one's."""
     seen: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as made, prepared(Options(report_dir=Path(made, "report"))) as preparation:
-        for load, one, two in alternating(
+        for busy, one, two in alternating(
             rounds, lambda: _seconds(preparation, 1), lambda: _seconds(preparation, 2)
         ):
-            seen.append({"load": load, "one": one, "two": two, "ratio": two / one})
+            seen.append({"busy": busy, "one": one, "two": two, "ratio": two / one})
     about = f"two workers / one, the lifecycle journey {JOURNEYS} times, cluster creation apart"
     return [Figure("workers", about, "x", tuple(one["ratio"] for one in seen), LIMIT, tuple(seen))]
 
