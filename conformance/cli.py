@@ -215,7 +215,7 @@ def _unexpected(said: str) -> NoReturn:
 
 def _end(message: str, status: int) -> NoReturn:
     sys.stderr.write(f"agents-conformance: {' '.join(REDACTOR.scrub(message).split())}\n")
-    raise SystemExit(status)
+    raise SystemExit(interrupts.INTERRUPTED if interrupts.heard() else status)
 
 
 def main() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
+from typing import TextIO
 
 import pytest
 
@@ -10,6 +12,8 @@ from conformance.checks import REGISTRY, Outcome
 from conformance.preparation import Preparation
 from conformance.report import files, text
 from conformance.report.result import CheckResult, verdict
+
+log = logging.getLogger(__name__)
 
 PROPERTY = "conformance"
 
@@ -20,8 +24,9 @@ class RunReport:
     However the run ends, each selected check has a result: one that never ran is incomplete.
     """
 
-    def __init__(self, preparation: Preparation) -> None:
+    def __init__(self, preparation: Preparation, out: TextIO | None = None) -> None:
         self.preparation = preparation
+        self._out = out
         self.interrupted = False
         self._results: dict[str, CheckResult] = {}
         self._selected: set[str] = set()
@@ -71,11 +76,16 @@ class RunReport:
         if result.outcome is not Outcome.DESELECTED:
             again = self.preparation.options.reproducing("run", result.id)
             said = text.lines_of(result, self.preparation.report_dir.name, again)
-            print(*said, sep="\n", flush=True)  # noqa: T201
+            print(*said, sep="\n", file=self._out, flush=True)
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         """Keep pytest's own letters out of the way of ours."""
         return ("", "", "") if check_of(report.nodeid) else None
+
+    def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Tell a fault of pytest or of a plugin: what it left unjudged is incomplete."""
+        log.error("the run broke: %s", excinfo.exconly())
+        log.debug("what led to it", exc_info=excinfo.value)
 
     def pytest_keyboard_interrupt(self) -> None:
         """End the workers at once, and take the evidence while there is something to be seen."""

@@ -39,9 +39,11 @@ def run(options: Options, *, workers: int | None, expression: str | None, mark: 
     with _undisturbed():
         _require_checks(words)
         with prepared(options) as preparation:
-            report = RunReport(preparation)
+            report = RunReport(preparation, sys.stdout)
             try:
-                status = pytest.main([*words, *(["-n", str(workers)] if workers > 1 else [])], plugins=[report])
+                with contextlib.redirect_stdout(io.StringIO()):  # of pytest's own words none is for the caller
+                    words += ["-n", str(workers)] if workers > 1 else []
+                    status = pytest.main(words, plugins=[report])
             except KeyboardInterrupt:  # it came while pytest was about to end
                 report.pytest_keyboard_interrupt()
                 raise
@@ -117,7 +119,9 @@ def _arguments(options: Options, expression: str | None, mark: str | None) -> li
     scenarios = paths.bundle("scenarios")
     own = Path(__file__).with_name("pytest.ini")
     words = ["-c", str(own), f"--rootdir={scenarios}", f"--confcutdir={scenarios}", "--import-mode=importlib"]
-    for plugin in ("conformance.plugin", "xdist.plugin", "no:cacheprovider", "no:warnings"):
+    # With the last, an interrupt that a library swallows would be a warning at most; see `interrupts`.
+    unwanted = ("no:cacheprovider", "no:tmpdir", "no:warnings", "no:unraisableexception")
+    for plugin in ("conformance.plugin", "xdist.plugin", *unwanted):
         words += ["-p", plugin]
     words += ["-qq", "--no-header", "--no-summary", "--tb=no", "--capture=no"]
     words += ["-k", expression] if expression else []

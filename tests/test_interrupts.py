@@ -92,3 +92,18 @@ def test_children_started_meanwhile_hear_nothing_and_the_parent_hears_it_afterwa
             print("interrupted")
     """
     assert ran(script) == (0, "lives\ninterrupted\n")
+
+
+def test_one_that_a_library_in_c_has_swallowed_comes_again():
+    script = """
+        class Swallows:
+            def __del__(self):
+                os.kill(me, signal.SIGINT)
+                time.sleep(0)
+        try:
+            Swallows()
+            time.sleep(5)
+        except KeyboardInterrupt:
+            print("interrupted")
+    """
+    assert ran(script) == (0, "interrupted\n")
