@@ -56,39 +56,74 @@ class Said:
 
 
 @dataclass(frozen=True)
+class Started:
+    """A command line that runs; what it says goes to two files."""
+
+    process: subprocess.Popen[bytes]
+    files: tuple[Path, Path]
+
+    def saw(self, words: str, times: int = 1) -> bool:
+        """Say whether something was said on standard error so often."""
+        return self.files[1].read_text().count(words) >= times
+
+    def ended(self, seconds: float = 120.0) -> Said:
+        """Wait for its end; one that does not end is killed with all it started, and a failure."""
+        try:
+            status = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            said = "\n".join(file.read_text() for file in self.files)
+            raise AssertionError(f"it did not end within {seconds:.0f} s:\n{said}") from None
+        return Said(status, *(file.read_text() for file in self.files))
+
+
+@dataclass(frozen=True)
 class CommandLine:
-    """A caller in the folder `here`, whose temporary and state folders are below `root` and otherwise empty."""
+    """A caller whose current, temporary and state folders are below `root` and otherwise empty.
+
+    Two callers with the same root and another `name` share all but the current folder.
+    """
 
     root: Path
+    name: str = "here"
     environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def here(self) -> Path:
-        return self.root / "here"
+        return self.root / self.name
 
     @property
-    def _private(self) -> dict[str, str]:
-        return {"TMPDIR": str(self.root / "tmp"), "XDG_STATE_HOME": str(self.root / "state")}
+    def state(self) -> Path:
+        return self.root / "state"
 
-    def start(self, *words: str | Path) -> subprocess.Popen[str]:
+    @property
+    def _temporary(self) -> Path:
+        return self.root / "tmp"
+
+    def start(self, *words: str | Path, python: str = "from conformance.__main__ import main; main()") -> Started:
         """Start the command line in a process group of its own, as a shell does; `words` are its arguments."""
-        for folder in ("here", "tmp", "state"):
-            (self.root / folder).mkdir(parents=True, exist_ok=True)
+        for folder in (self.here, self._temporary, self.state):
+            folder.mkdir(parents=True, exist_ok=True)
         environment = {
-            **os.environ, "XDG_CACHE_HOME": str(paths.cache().parent), **self._private, **self.environment
+            **os.environ, "XDG_CACHE_HOME": str(paths.cache().parent), "XDG_STATE_HOME": str(self.state),
+            "TMPDIR": str(self._temporary), **self.environment,
         }  # fmt: skip
-        return subprocess.Popen(
-            [sys.executable, "-m", "conformance", *map(str, words)], cwd=self.here, env=environment, text=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, process_group=0,
-        )  # fmt: skip
+        files = tuple(self.root / f"{self.name}-{stream}-{time.monotonic_ns()}" for stream in ("out", "err"))
+        with files[0].open("wb") as out, files[1].open("wb") as err:
+            process = subprocess.Popen(
+                [sys.executable, "-c", python, *map(str, words)], cwd=self.here, env=environment,
+                stdin=subprocess.DEVNULL, stdout=out, stderr=err, process_group=0,
+            )  # fmt: skip
+        return Started(process, files)
 
     def run(self, *words: str | Path, seconds: float = 120.0) -> Said:
         """Run the command line to its end."""
-        return ended(self.start(*words), seconds)
+        return self.start(*words).ended(seconds)
 
     def left(self) -> list[Path]:
         """Return every file and folder that is left in the three folders."""
-        return sorted(path for folder in ("here", "tmp", "state") for path in (self.root / folder).rglob("*"))
+        return sorted(path for folder in (self.here, self._temporary, self.state) for path in folder.rglob("*"))
 
     def processes(self) -> list[str]:
         """Return the command lines of what still runs of all that was started here."""
@@ -97,21 +132,10 @@ class CommandLine:
     def _running(self) -> Iterator[psutil.Process]:
         for process in psutil.process_iter():
             try:
-                if process.environ().get("TMPDIR") == self._private["TMPDIR"]:
+                if process.environ().get("TMPDIR") == str(self._temporary):
                     yield process
             except psutil.Error:
                 continue
-
-
-def ended(process: subprocess.Popen[str], seconds: float) -> Said:
-    """Wait for the end of a command line; one that does not end is killed with all it started, and a failure."""
-    try:
-        stdout, stderr = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        stdout, stderr = process.communicate()
-        raise AssertionError(f"it did not end within {seconds:.0f} s:\n{stdout}\n{stderr}") from None
-    return Said(process.returncode, stdout, stderr)
 
 
 def until(happened, what: str, seconds: float = 180.0) -> None:
