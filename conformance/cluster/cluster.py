@@ -11,6 +11,7 @@ import logging
 import re
 import shutil
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NoReturn
 
@@ -159,8 +160,10 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind is not typed
                             "--kubeconfig", self.kubeconfig, "--config", config, "--retain",
                             timeout=CREATE_SECONDS)  # fmt: skip
             made = time.monotonic() - started
-            self._keep_inside()
-            self._pristine = settle(self.api)
+            with ThreadPoolExecutor(1) as beside:
+                kept_inside = beside.submit(self._keep_inside)
+                self._pristine = settle(self.api)
+                kept_inside.result()
         except ConformanceError as error:
             if lack := inotify_exhausted():
                 raise MachineLacks(f"cluster {self.name} cannot be made: {lack}") from error

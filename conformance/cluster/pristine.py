@@ -61,6 +61,7 @@ def settle(api: Api) -> Inventory:
     Raises `NotReached` with what is still missing.
     """
     wait_for(api, api.resource("", "Node"), _nodes_missing, deadline=SETTLED)
+    before = Inventory.take(api)
     for group, kind in (("apps", "Deployment"), ("apps", "DaemonSet")):
         wait_for(
             api, api.resource(group, kind), lambda bodies: _first(map(rollout.missing, bodies)), deadline=SETTLED
@@ -70,7 +71,6 @@ def settle(api: Api) -> Inventory:
         wait_for(api, api.resource("", kind), _in_each(names, kind), deadline=SETTLED,
                  query={"fieldSelector": f"metadata.name={name}"})  # fmt: skip
     end = time.monotonic() + SETTLED.seconds
-    before = Inventory.take(api)
     while True:
         now = Inventory.take(api)
         moving = departures(before, now)

@@ -54,10 +54,14 @@ class Helm:
     program: Path
     runner: Runner
     kubeconfig: Path
+    known: int | None = None
+    """The generation, where that is known already."""
 
     @functools.cached_property
     def major(self) -> int:
         """Return the generation, 3 or 4. Raises `MachineLacks` for any other."""
+        if self.known is not None:
+            return self.known
         said = self.runner.run(
             self.program, "version", "--template", "{{.Version}}", timeout=_VERSION_SECONDS, env=self._environment
         ).stdout.strip()

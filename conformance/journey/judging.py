@@ -10,9 +10,9 @@ from conformance.contract import Contract
 from conformance.errors import Incomplete
 from conformance.journey.stage import Stage
 from conformance.manifests import Manifest, ObjectKey
+from conformance.observe import rollout
 from conformance.observe.calls import Calls
 from conformance.observe.live_state import Deviation, LiveState
-from conformance.observe.rollout import running_images
 from conformance.rules import LONG_LIVED
 
 _DEFINITION = "CustomResourceDefinition"
@@ -24,10 +24,20 @@ def not_ready(stage: Stage) -> Iterator[Finding]:
         yield Finding(
             object=f"Release/{stage.chart.name}",
             expected=f"every workload ready after the {stage}",
-            observed=stage.failure,
+            observed="\n".join([stage.failure, *_unfinished_hooks(stage)]),
             why=f"the {stage.operation} did not end ready",
             remedy="see the pods' events and logs in the evidence",
         )
+
+
+def _unfinished_hooks(stage: Stage) -> Iterator[str]:
+    """Yield each hook that had not come to its end, which Helm waits for without a word, and why."""
+    for hook in stage.hooks:
+        body = stage.inventory.get(hook.key)
+        if body is not None and (said := rollout.missing(body)):
+            yield f"hook {', '.join(hook.hooks)}: {said}"
+            made = [body, *rollout.descendants(body, stage.inventory.values())]
+            yield from rollout.why_not_ready(found for found in made if found["kind"] == "Pod")
 
 
 def declared_workloads(contract: Contract, stage: Stage) -> Iterator[tuple[Manifest, str]]:
@@ -49,7 +59,7 @@ def other_images(contract: Contract, stage: Stage) -> Iterator[Finding]:
         _, at, digest = declared.partition("@")
         if not at:
             continue
-        running = running_images(stage.inventory, workload.key, name)
+        running = rollout.running_images(stage.inventory, workload.key, name)
         others = {pod: image for pod, image in running.items() if not image.endswith(digest)}
         if others or not running:
             yield Finding(

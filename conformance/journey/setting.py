@@ -57,7 +57,7 @@ class Setting:
         self._folder = folder
         self._namespace = subject.contract.release.namespace
         self._release = Release(
-            Helm(helm, runner, cluster.kubeconfig),
+            Helm(helm, runner, cluster.kubeconfig, subject.helm),
             subject.contract.release.name,
             self._namespace,
             api=self._api,
@@ -159,7 +159,8 @@ class Setting:
             made, failure = self._release.latest(), str(error)
         live = self.live_state()
         ended = time.time()
-        log.info("%s: %s after %.1f s", operation, f"failed: {failure}" if failure else "ready", ended - begun)
+        said = f"failed: {' '.join(failure.split())}" if failure else "ready"
+        log.info("%s: %s after %.1f s", operation, said, ended - begun)
         return Stage(operation, chart, made, begun, ended, seen, live, failure)
 
     def live_state(self) -> LiveState:

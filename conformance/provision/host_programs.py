@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,13 +40,21 @@ class Program:
     version: str
 
 
-def here(runner: Runner, store: Store, release: Kubernetes) -> Mapping[str, Program]:
-    """Return what is there of the tools and of the release's programs, by name; PATH comes first."""
+#: Every program there is, by name.
+NAMES = (*TOOLS, *IN_IMAGES)
+
+
+def here(
+    runner: Runner, store: Store, release: Kubernetes, names: Collection[str] = NAMES
+) -> Mapping[str, Program]:
+    """Return what is there of the named programs, by name; of tools and kubectl PATH comes first."""
     asked = {
-        name: progress.start(functools.partial(_on_path, runner, name, release)) for name in (*TOOLS, "kubectl")
+        name: progress.start(functools.partial(_on_path, runner, name, release))
+        for name in (*TOOLS, "kubectl")
+        if name in names
     }
     found = {name: future.result() for name, future in asked.items()}
-    for name in (*TOOLS, *IN_IMAGES):
+    for name in names:
         found[name] = found.get(name) or _made(store, name, release)
     return {name: program for name, program in found.items() if program}
 

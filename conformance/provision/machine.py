@@ -126,7 +126,7 @@ def tools(kube_version: str | None = None, *, runner: Runner | None = None, last
     """
     release = pins().release(kube_version or pins().default)
     runner, place = runner or default_runner(), store()
-    found = _tools(host_programs.here(runner, place, release))
+    found = _tools(host_programs.here(runner, place, release, NO_CLUSTER))
     if found is None:
         what = f"making Helm and the judge of Kubernetes {release.version} ready"
         with place.lock(), progress.step(what, quiet=True):
@@ -135,7 +135,7 @@ def tools(kube_version: str | None = None, *, runner: Runner | None = None, last
             _build(runner, place, release, building, None)
             if last:
                 golang.forget(place)
-        found = _tools(host_programs.here(runner, place, release))
+        found = _tools(host_programs.here(runner, place, release, NO_CLUSTER))
         if found is None:
             raise MachineLacks(f"what was made is gone again: something else removes {place.root}; run again")
     return found

@@ -189,7 +189,7 @@ def test_a_cluster_of_someone_else_is_refused_and_left_alone(
         journal.record(CLUSTER, name)  # as if it had come between the check and the making
         assert sweep(journal) == []
         monkeypatch.setattr(paths, "state", lambda: root.parent)
-        assert clean() == []
+        assert [removed for removed in clean() if node in removed] == []
         assert machine.engine.inspect("container", node) is not None
     finally:
         machine.engine.run("rm", "--force", node)
