@@ -20,8 +20,8 @@ class _Elapsed(logging.Formatter):
         self._who = f"{who}: " if who else ""
         self._started = float(os.environ.setdefault(_VARIABLE, str(_STARTED)))
 
-    def format(self, record: logging.LogRecord) -> str:
-        return f"{record.created - self._started:7.1f} s  {self._who}{record.getMessage()}"
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's own name
+        return f"{record.created - self._started:7.1f} s  {self._who}{record.message}"
 
 
 def show(level: int = logging.INFO, *, who: str = "", stream: TextIO | None = None) -> None:

@@ -136,7 +136,7 @@ def test_only_an_engine_of_ours_is_stopped(ours: bool, tmp_path: Path, monkeypat
     program = [sys.executable, "-c", "import time; time.sleep(60)", "--config-file", config]
     with subprocess.Popen(program) as process:
         (folder / "pid").write_text(str(process.pid))
-        assert engines.stop() == ([f"container engine (process {process.pid})"] if ours else [])
+        assert engines.stop(None) == ([f"container engine (process {process.pid})"] if ours else [])
         assert (process.poll() is not None) is ours
         process.kill()
     assert not folder.exists()

@@ -144,13 +144,19 @@ def test_waiting_ends_at_the_first_failure_though_other_work_goes_on() -> None:
     never.set()
 
 
+def test_mounts_are_found_on_a_folder_and_below_it_the_folder_last() -> None:
+    found = store_module._mounts_in(Path("/proc"))
+    assert found[-1] == Path("/proc")
+    assert store_module._mounts_in(Path("/proc/self/fd")) == []
+
+
 def test_what_is_mounted_below_is_detached_and_not_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "left"
     (folder / "proc").mkdir(parents=True)
     detached: list[bytes] = []
-    monkeypatch.setattr(store_module, "_mounts_below", lambda _: [folder / "proc"])
+    monkeypatch.setattr(store_module, "_mounts_in", lambda _: [folder / "proc"])
 
     def umount2(path: bytes, _: int, *, status: int) -> int:
         detached.append(path)

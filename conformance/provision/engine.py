@@ -136,12 +136,14 @@ def ensure(runner: Runner, *, install_engine: bool = True) -> Engine:
     return engine
 
 
-def stop() -> list[str]:
+def stop(engine: Engine | None) -> list[str]:
     """End the engine that we started, remove its data and return what was removed; any other is left alone."""
     removed = []
     process = _ours()
     if process is not None:
         with step("stopping the container engine"):
+            if engine:
+                engine.run("network", "prune", "--force", check=False)  # else their bridges outlive it
             process.send_signal(signal.SIGTERM)
             try:
                 process.wait(STOP_SECONDS)

@@ -28,7 +28,7 @@ def remove() -> list[str]:
         if engine:
             removed += registry.remove(engine)
             removed += _images(engine)
-        removed += engines.stop()
+        removed += engines.stop(engine)
         remove_tree(paths.cache())
     return removed
 

@@ -124,12 +124,13 @@ def _take(descriptor: int, path: Path) -> None:
 def remove_tree(folder: Path) -> None:
     """Remove a folder with all it holds, also where its folders are read-only, as Go's module cache is.
 
-    What a killed process left mounted below it is detached first, so that nothing behind a mount is removed.
+    What is still mounted on or below it is detached first, so that nothing behind a mount is removed: a killed
+    build leaves mounts, and so does an engine, which binds its data onto itself.
     Raises `OSError`.
     """
     if not folder.is_dir():
         return
-    for mount in _mounts_below(folder):
+    for mount in _mounts_in(folder):
         if _libc.umount2(os.fsencode(mount), _MNT_DETACH):
             number = ctypes.get_errno()
             raise OSError(number, f"cannot be unmounted: {os.strerror(number)}", str(mount))
@@ -141,11 +142,11 @@ def remove_tree(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
-def _mounts_below(folder: Path) -> list[Path]:
-    """Return the mount points below a folder, the innermost first."""
+def _mounts_in(folder: Path) -> list[Path]:
+    """Return the mount points on and below a folder, the innermost first."""
     lines = Path("/proc/self/mountinfo").read_text().splitlines()
     points = [Path(line.split()[4].encode().decode("unicode_escape")) for line in lines]
-    return [point for point in reversed(points) if folder.resolve() in point.parents]
+    return [point for point in reversed(points) if point.is_relative_to(folder.resolve())]
 
 
 def store() -> Store:
