@@ -28,15 +28,15 @@ _CHANGING = frozenset({"deploy", "upgrade", "rollback", "delete"})
 
 
 class ValuesMode(enum.Enum):
-    """Where an upgrade's values come from, besides the files it is given."""
+    """Where an upgrade's values come from, besides the files it is given: Helm's flag for it, if any."""
 
-    DEFAULT = ()
+    DEFAULT = ""
     """Helm's own rule: the chart's defaults, or the last release's values where no file is given."""
-    RESET = ("--reset-values",)
+    RESET = "--reset-values"
     """The chart's defaults alone."""
-    REUSE = ("--reuse-values",)
+    REUSE = "--reuse-values"
     """The last release's, with its chart's defaults: new defaults of the new chart are missed."""
-    RESET_THEN_REUSE = ("--reset-then-reuse-values",)
+    RESET_THEN_REUSE = "--reset-then-reuse-values"
     """The new chart's defaults, then what the last release was given."""
 
 
@@ -104,7 +104,8 @@ class Release:
     ) -> Deployed:
         """Upgrade to a chart. `history_max` drops the oldest revisions beyond it (Helm's default is 10)."""
         by_helm = self._by_helm(wait, lambda: undo_on_failure or mentions_post_hooks(chart))
-        argv: list[str | Path] = ["upgrade", self.name, chart, *_values(values), *mode.value]
+        argv: list[str | Path] = ["upgrade", self.name, chart, *_values(values)]
+        argv += [mode.value] if mode.value else []
         argv += ["--cleanup-on-fail"] if cleanup_on_failure else []
         argv += self.helm.flags.replace if replace else ()
         argv += [] if history_max is None else ["--history-max", str(history_max)]
