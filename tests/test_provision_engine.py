@@ -133,8 +133,10 @@ def test_only_an_engine_of_ours_is_stopped(ours: bool, tmp_path: Path, monkeypat
     folder.mkdir(parents=True)
     data.mkdir(parents=True)
     config = folder / "daemon.json" if ours else tmp_path / "daemon.json"
-    program = [sys.executable, "-c", "import time; time.sleep(60)", "--config-file", config]
-    with subprocess.Popen(program) as process:
+    program = [sys.executable, "-c", "import time; print(flush=True); time.sleep(60)", "--config-file", config]
+    with subprocess.Popen(program, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # until then its command line may be empty
         (folder / "pid").write_text(str(process.pid))
         assert engines.stop(None) == ([f"container engine (process {process.pid})"] if ours else [])
         assert (process.poll() is not None) is ours
