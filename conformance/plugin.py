@@ -20,6 +20,7 @@ import pytest
 from conformance import interrupts, paths, progress
 from conformance.checks import REGISTRY, Outcome
 from conformance.cluster import Lease
+from conformance.contract import lacks
 from conformance.errors import ConformanceError
 from conformance.journey import Installed, Lifecycle
 from conformance.options import HELM, KUBE_VERSION, Options
@@ -157,7 +158,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     if id_ is None or _PREPARATION not in item.config.stash or REGISTRY[id_].kind == "rule":
         return
     subject = item.config.stash[_PREPARATION].subject
-    for lack in subject.contract.lacks(REGISTRY[id_].needs, baseline=subject.baseline is not None):
+    for lack in lacks(subject.contract, REGISTRY[id_].needs, baseline=subject.baseline is not None):
         item.stash[_RESULT] = CheckResult.lacking(id_, lack)
         if not lack.declared:
             pytest.fail(f"it needs {lack.need}: {lack.reason}", pytrace=False)

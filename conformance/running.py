@@ -17,7 +17,7 @@ import pytest
 
 from conformance import paths
 from conformance.checks import REGISTRY, Outcome
-from conformance.contract import Contract
+from conformance.contract import Contract, lacks
 from conformance.errors import BadInput, ConformanceError
 from conformance.options import Options
 from conformance.preparation import prepared, rules_alone
@@ -81,7 +81,7 @@ def _judged(judging: Rules, contract: Contract, id_: str) -> CheckResult:
         raise
     except ConformanceError as error:
         # A rule that lacks a need may still find something without it, so it is asked first.
-        for lack in contract.lacks(REGISTRY[id_].needs, baseline=judging.baseline is not None):
+        for lack in lacks(contract, REGISTRY[id_].needs, baseline=judging.baseline is not None):
             return CheckResult.lacking(id_, lack)
         return CheckResult(id_, Outcome.INCOMPLETE, time.monotonic() - started, reason=str(error))
     return judged(id_, findings, contract, time.monotonic() - started)

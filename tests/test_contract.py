@@ -16,7 +16,7 @@ import yaml
 
 from conformance import paths
 from conformance.checks import NEEDS
-from conformance.contract import Contract, builtin, json_schema, load
+from conformance.contract import Contract, builtin, json_schema, lacks, load
 from conformance.contract.needs import WHY_UNMET
 from conformance.contract.schema import SCHEMA_FILE, schema_text
 
@@ -169,28 +169,28 @@ SECTIONS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("need", sorted(SECTIONS))
 def test_a_need_is_met_by_its_section_missing_without_and_absent_when_declared(tmp_path: Path, need: str) -> None:
-    assert contract(tmp_path, **SECTIONS[need]).lacks((need,), baseline=False) == []
-    (missing,) = contract(tmp_path).lacks((need,), baseline=True)
+    assert lacks(contract(tmp_path, **SECTIONS[need]), (need,), baseline=False) == []
+    (missing,) = lacks(contract(tmp_path), (need,), baseline=True)
     assert (missing.need, missing.declared) == (need, False)
     assert "declares no" in missing.reason
-    (absent,) = contract(tmp_path, absent=[{"need": need, "reason": "it has none"}]).lacks((need,), baseline=True)
+    (absent,) = lacks(contract(tmp_path, absent=[{"need": need, "reason": "it has none"}]), (need,), baseline=True)
     assert (absent.declared, absent.reason) == (True, "it has none")
 
 
 def test_crds_without_examples_do_not_meet_the_need(tmp_path: Path) -> None:
-    assert contract(tmp_path, crds={"names": ["things.example.org"]}).lacks(("crds",), baseline=False)
+    assert lacks(contract(tmp_path, crds={"names": ["things.example.org"]}), ("crds",), baseline=False)
 
 
 def test_a_baseline_is_the_runs_and_not_the_contracts(tmp_path: Path) -> None:
-    assert contract(tmp_path, baseline="oci://h/x:1.0.0").lacks(("baseline",), baseline=False)
+    assert lacks(contract(tmp_path, baseline="oci://h/x:1.0.0"), ("baseline",), baseline=False)
     declared = contract(tmp_path, absent=[{"need": "baseline", "reason": "the first version"}])
-    assert declared.lacks(("baseline",), baseline=True) == []
-    assert declared.lacks(("baseline",), baseline=False)[0].declared
+    assert lacks(declared, ("baseline",), baseline=True) == []
+    assert lacks(declared, ("baseline",), baseline=False)[0].declared
 
 
 def test_a_stub_is_no_application(tmp_path: Path) -> None:
-    assert contract(tmp_path).lacks(("application",), baseline=False) == []
-    (lack,) = builtin().lacks(("baseline", "services", "crds", "application"), baseline=True)
+    assert lacks(contract(tmp_path), ("application",), baseline=False) == []
+    (lack,) = lacks(builtin(), ("baseline", "services", "crds", "application"), baseline=True)
     assert (lack.need, lack.declared) == ("application", False)
     stub = builtin().stub
     assert stub
@@ -199,7 +199,7 @@ def test_a_stub_is_no_application(tmp_path: Path) -> None:
 
 def test_lacks_keep_the_order_asked(tmp_path: Path) -> None:
     asked = ("gitops", "database", "baseline")
-    assert tuple(lack.need for lack in contract(tmp_path).lacks(asked, baseline=False)) == asked
+    assert tuple(lack.need for lack in lacks(contract(tmp_path), asked, baseline=False)) == asked
 
 
 def test_the_stub_reads_the_declared_ports() -> None:

@@ -6,7 +6,7 @@ from conformance.contract.allowances import Accepted, AllowedWarning, Kept
 from conformance.contract.images import ImageLike, image_values
 from conformance.contract.load import builtin, load
 from conformance.contract.model import Contract
-from conformance.contract.needs import Lack
+from conformance.contract.needs import Lack, lacks
 from conformance.contract.parts import (
     ConfigMap,
     Crds,
@@ -40,6 +40,7 @@ __all__ = [
     "builtin",
     "image_values",
     "json_schema",
+    "lacks",
     "load",
     "require_rendered",
 ]

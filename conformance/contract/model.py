@@ -11,7 +11,6 @@ from pydantic import Field, PrivateAttr
 
 from conformance.chart.address import seen_from
 from conformance.contract.allowances import Absent, Accepted, AllowedWarning, Kept
-from conformance.contract.needs import Lack, lacks
 from conformance.contract.parts import (
     Checksums,
     Crds,
@@ -149,10 +148,6 @@ class Contract(Part):
             (example, chart / example.in_chart if example.in_chart else self.folder / str(example.file))
             for example in self.examples
         ]
-
-    def lacks(self, needs: tuple[str, ...], *, baseline: bool) -> list[Lack]:
-        """Return which of a check's needs are not met; `baseline` says whether the run has one."""
-        return lacks(self, needs, baseline=baseline)
 
     def accepts(self, check_id: str, object_: str, today: datetime.date) -> Accepted | None:
         """Return the entry that accepts a check's finding about an object today, if there is one."""

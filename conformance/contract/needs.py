@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from conformance.contract.model import Contract
+from conformance.contract.model import Contract
 
 
 @dataclass(frozen=True)
