@@ -159,7 +159,7 @@ class Stub(Part):
     http: tuple[StubHttp, ...] = ()
     """Ports on which it answers HTTP."""
     tcp: tuple[Port, ...] = ()
-    """Ports on which it accepts connections."""
+    """Ports on which it accepts connections and answers gRPC's health check."""
     startup_seconds: Seconds = 0.0
     """How long it is not ready after its start, in seconds."""
     drain_seconds: Seconds = 2.0

@@ -44,9 +44,10 @@ def stub_path(store: Store) -> Path:
 
 
 def build_stub(go: Go, store: Store) -> Path:
-    """Return the stub's program, built first where it is missing."""
+    """Return the stub's program, tested and built first where it is missing."""
 
     def make(folder: Path) -> None:
+        go.run("test", "./...", cwd=_source())
         go.run("build", "-trimpath", "-ldflags=-s -w", "-o", folder / STUB, ".", cwd=_source())
 
     return store.make(stub_artefact(), make, what="the stub application") / STUB
