@@ -27,6 +27,7 @@ NEEDS = {
     "application": "the chart's real images, not the stub",
     "gitops": "a GitOps overlay declared in the contract",
     "database": "a database declared in the contract",
+    "migrations": "the variable of the migrations' mode declared in the contract",
     "checksums": "checksum annotations declared in the contract",
 }
 

@@ -160,6 +160,7 @@ SECTIONS: dict[str, dict[str, Any]] = {
     "services": {"services": [{"name": "app", "port": 80, "probe": {"http": "/"}}]},
     "crds": {"crds": {"names": ["things.example.org"]}, "examples": [{"inChart": "thing.yaml"}]},
     "checksums": {"checksums": {"secrets": ["s"]}},
+    "migrations": {"migrations": {"variable": "MIGRATE", "controllers": "env", "controllersRole": "web"}},
     "database": {
         "database": {"secret": {"name": "db", "key": "uri"}},
         "prerequisites": {"secrets": [{"name": "db", "keys": ["uri"]}]},
@@ -175,6 +176,19 @@ def test_a_need_is_met_by_its_section_missing_without_and_absent_when_declared(t
     assert "declares no" in missing.reason
     (absent,) = lacks(contract(tmp_path, absent=[{"need": need, "reason": "it has none"}]), (need,), baseline=True)
     assert (absent.declared, absent.reason) == (True, "it has none")
+
+
+@pytest.mark.parametrize(("text", "skips"), [
+    ("skip", True), (" OFF\n", True), ("False", True), ("0", True), ("\tDisabled ", True),
+    (None, False), ("", False), (" ", False), ("auto", False), ("skip it", False), ("00", False), ("no", False),
+])  # fmt: skip
+def test_the_mode_of_the_migrations_is_skip_only_where_a_spelling_of_it_stands(
+    tmp_path: Path, text: str | None, skips: bool
+) -> None:
+    migrations = contract(tmp_path, **SECTIONS["migrations"]).migrations
+    assert migrations
+    assert migrations.skips(text) is skips
+    assert not any(map(migrations.skips, migrations.auto))
 
 
 def test_crds_without_examples_do_not_meet_the_need(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from conformance.contract.parts import (
 )
 from conformance.contract.rendered import require_rendered
 from conformance.contract.schema import json_schema
+from conformance.contract.variables import Migrations
 
 __all__ = [
     "Accepted",
@@ -32,6 +33,7 @@ __all__ = [
     "ImagePaths",
     "Kept",
     "Lack",
+    "Migrations",
     "Phase",
     "Secret",
     "Service",

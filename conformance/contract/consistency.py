@@ -35,6 +35,7 @@ def contradictions(contract: Contract, folder: Path, known_ids: Collection[str] 
     yield from _examples(contract)
     yield from _checksums(contract)
     yield from _database(contract)
+    yield from _migrations(contract)
     yield from _patterns(contract)
     yield from _absent(contract)
     yield from _accepted(contract, known_ids)
@@ -190,6 +191,25 @@ def _database(contract: Contract) -> Iterator[Contradiction]:
                 "seen none; declare it there"
             ),
         )
+
+
+def _migrations(contract: Contract) -> Iterator[Contradiction]:
+    found = contract.migrations
+    if found is None:
+        return
+    roles = dict.fromkeys(workload.role for workload in contract.workloads)
+    for key, role, taken in (
+        ("controllersRole", found.controllers_role, True),
+        ("controlPlaneRole", found.control_plane_role, found.control_plane is not None),
+    ):
+        if taken and role not in roles:
+            yield (
+                ("migrations", key),
+                f"expected the role of a workload, one of {', '.join(roles)}, seen {role}",
+            )
+    for number, text in enumerate(found.auto if "auto" in found.model_fields_set else ()):
+        if found.skips(text):
+            yield ("migrations", "auto", number), f"expected a spelling that is not under `skip`, seen {text}"
 
 
 def _patterns(contract: Contract) -> Iterator[Contradiction]:

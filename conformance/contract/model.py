@@ -29,6 +29,7 @@ from conformance.contract.parts import (
     Values,
     Workload,
 )
+from conformance.contract.variables import Migrations
 from conformance.located_yaml import Located, Place, dotted
 
 
@@ -64,6 +65,8 @@ class Contract(Part):
     """The pod annotations by which a changed Secret or ConfigMap rolls its consumers."""
     database: Database | None = None
     """The database that the application uses."""
+    migrations: Migrations | None = None
+    """Who applies the database's migrations, and how a variable of the environment says so."""
     policies: Policies = Policies()
     """What the chart promises where both answers are sound."""
     allowed_warnings: tuple[AllowedWarning, ...] = ()
@@ -133,6 +136,10 @@ class Contract(Part):
     def workload(self, role: str) -> Workload | None:
         """Return the first workload of a role, None where the contract declares none."""
         return next((workload for workload in self.workloads if workload.role == role), None)
+
+    def workloads_of(self, role: str) -> tuple[Workload, ...]:
+        """Return the workloads of a role."""
+        return tuple(workload for workload in self.workloads if workload.role == role)
 
     def image_paths(self) -> Iterator[tuple[Place, ImagePaths]]:
         """Yield every place of the contract that says where values take an image."""

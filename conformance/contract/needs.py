@@ -33,6 +33,7 @@ WHY_UNMET: Mapping[str, Callable[[Contract], str | None]] = {
     "application": _application,
     "gitops": _declares("`gitops` overlay", lambda contract: contract.gitops),
     "database": _declares("`database`", lambda contract: contract.database),
+    "migrations": _declares("`migrations`", lambda contract: contract.migrations),
     "checksums": _declares("`checksums`", lambda contract: contract.checksums),
 }
 
