@@ -29,7 +29,7 @@ from conformance.report.result import CheckResult, judged
 from conformance.rules import opened
 from conformance.run import Runner
 from conformance.running import judge_rules, workers_carried
-from conformance.subject import BASELINE, CANDIDATE, PlaceholderImage, Subject
+from conformance.subject import BASELINE, CANDIDATE, Subject, placeholders
 from conformance.temporary import private_folder
 
 log = logging.getLogger(__name__)
@@ -140,7 +140,7 @@ def _rules_on(mutant: Mutant | None, helm: int, tools: Tools, runner: Runner, ju
         for side, version in VERSIONS.items()
     }
     values = (*promised.values_files, *(mutant.values if mutant else ()))
-    images = {side: PlaceholderImage(tag=side) for side in charts}
+    images = placeholders(promised)
     subject = Subject(promised, charts[CANDIDATE], charts[BASELINE], values, KUBE_VERSION, helm, images)
     with opened(subject, tools, runner, folder, judge=judge) as rules:
         results = judge_rules(rules, promised)

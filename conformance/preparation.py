@@ -35,11 +35,14 @@ from conformance.report.files import Context
 from conformance.report.result import CheckResult, today
 from conformance.rules import Rules
 from conformance.run import Runner
-from conformance.subject import BASELINE, CANDIDATE, PlaceholderImage, Subject, targets
+from conformance.subject import BASELINE, CANDIDATE, Subject, placeholders, targets
 from conformance.temporary import private_folder
 from conformance.values import possible_secrets, read_values
 
 log = logging.getLogger(__name__)
+
+#: The version of the reference platform that each side of a run has.
+PLATFORM_VERSIONS = {CANDIDATE: "1.1", BASELINE: "1.0"}
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,7 @@ def _prepare(options: Options, report_dir: Path, journal: Journal) -> Preparatio
     rendered = rules.require_usable(subject, tools, runner, journal.make_folder("guard"))
     machine = provision.provision(options.kube_version, install_engine=options.install_engine)
     images = _images(subject.contract, machine)
-    probe = images[CANDIDATE].reference if images else _stub(machine, CANDIDATE, {}).reference
+    probe = _stub(machine, CANDIDATE, {}).reference
     subject = dataclasses.replace(subject, images=images, targets=targets(subject.contract, rendered))
     notes = _notes(subject)
     for note in notes:
@@ -192,7 +195,7 @@ def _subject(options: Options, tools: Tools, runner: Runner, folder: Path) -> Su
         (*promised.values_files, *(file.absolute() for file in options.values)),
         options.kube_version,
         options.helm,
-        {side: PlaceholderImage(tag=side) for side in (CANDIDATE, BASELINE)} if promised.stub else {},
+        placeholders(promised),
     )
     public = "".join(_public_text(subject))
     for values in given:
@@ -209,12 +212,20 @@ def _public_text(subject: Subject) -> Iterator[str]:
                 yield file.read_text(encoding="utf-8", errors="replace")
 
 
-def _images(promised: Contract, machine: Machine) -> dict[str, Image]:
-    """Return the stub's image of each side, in the registry; none where the charts run their own."""
+def _images(promised: Contract, machine: Machine) -> dict[str, dict[str, Image]]:
+    """Return the images of each side by their names, in the registry; none where the charts run their own."""
+    if promised.images.platform:
+        return {side: platform_images(machine, side) for side in (CANDIDATE, BASELINE)}
     if promised.stub is None:
         return {}
     config, executables = json.dumps(promised.stub.config()), promised.stub.executables
-    return {side: _stub(machine, side, {"STUB_CONFIG": config}, executables) for side in (CANDIDATE, BASELINE)}
+    stubs = {side: _stub(machine, side, {"STUB_CONFIG": config}, executables) for side in (CANDIDATE, BASELINE)}
+    return {side: dict.fromkeys(promised.image_names, stub) for side, stub in stubs.items()}
+
+
+def platform_images(machine: Machine, side: str, source: Path | None = None) -> dict[str, Image]:
+    """Return the reference platform's images of a side, made of `source` where that is not the suite's own."""
+    return provision.push_platform(machine.platform, machine.registry, PLATFORM_VERSIONS[side], source)
 
 
 def _stub(machine: Machine, side: str, config: dict[str, str], executables: Sequence[str] = ()) -> Image:

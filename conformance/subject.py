@@ -19,19 +19,31 @@ CANDIDATE, BASELINE = "candidate", "baseline"
 
 @dataclass(frozen=True)
 class PlaceholderImage:
-    """Stands for the stub's image where nothing is run: a reference of the right form that nobody pulls."""
+    """Stands for an image where nothing is run: a reference of the right form that nobody pulls."""
 
-    repository: str = "registry.invalid/stub"
-    tag: str = CANDIDATE
+    repository: str
+    tag: str
     digest: str = f"sha256:{'0' * 64}"
+
+
+def placeholders(contract: Contract) -> dict[str, dict[str, ImageLike]]:
+    """Return a placeholder for each image that the suite brings, for each side; none where it brings none."""
+    names = sorted(contract.image_names)
+    return {
+        side: {
+            name: PlaceholderImage(f"registry.invalid/{'stub' if contract.stub else name}", side) for name in names
+        }
+        for side in ((CANDIDATE, BASELINE) if names else ())
+    }
 
 
 @dataclass(frozen=True)
 class Subject:
     """The charts under judgement and everything they are rendered and installed with.
 
-    `values` are the contract's files and the caller's, in the order Helm merges them. `images` holds the stub's
-    image for each side, and nothing where the charts run their own; `targets` the declared Services' addresses.
+    `values` are the contract's files and the caller's, in the order Helm merges them. `images` holds the images
+    of each side by the contract's names for them, and nothing where the charts run their own; `targets` the
+    declared Services' addresses.
     """
 
     contract: Contract
@@ -40,7 +52,7 @@ class Subject:
     values: tuple[Path, ...]
     kube_version: str
     helm: int
-    images: Mapping[str, ImageLike] = field(default_factory=dict)
+    images: Mapping[str, Mapping[str, ImageLike]] = field(default_factory=dict)
     targets: tuple[Target, ...] = ()
 
     @property
@@ -56,11 +68,11 @@ class Subject:
         return chart
 
     def image_values(self, side: str) -> dict[str, Any]:
-        """Return the values that make a side's workloads run its stub image; none where there is no stub."""
+        """Return the values that make a chart run a side's images; none where the charts run their own."""
         values: dict[str, Any] = {}
-        if image := self.images.get(side):
-            for _, paths in self.contract.image_paths():
-                merge(values, image_values(paths, image))
+        if images := self.images.get(side):
+            for _, name, paths in self.contract.image_paths():
+                merge(values, image_values(paths, images[name]))
         return values
 
 

@@ -65,7 +65,8 @@ def test_the_documented_example_loads_and_uses_every_key() -> None:
     whole = json_schema()
     keys = {(name, key) for name, part in whole["$defs"].items() for key in part["properties"]}
     keys |= {("", key) for key in whole["properties"]}
-    assert keys - set(_used("", whole, whole, yaml.safe_load(EXAMPLE.read_text()))) == set()
+    either = {("Images", "platform"), ("Images", "runner")}  # the example declares a stub, which excludes them
+    assert keys - either - set(_used("", whole, whole, yaml.safe_load(EXAMPLE.read_text()))) == set()
 
 
 def _used(name: str, schema: dict[str, Any], whole: dict[str, Any], value: Any) -> Iterator[tuple[str, str]]:

@@ -138,6 +138,13 @@ CONTRADICTIONS = [
     (HEAD + "images: {stub: {reason: r}}\nservices:\n  - {name: a, port: 80, probe: {tcp: true}}\n", 5, "images.stub",
      "expected ports"),
     (HEAD + "images: {stub: {reason: r, http: [{port: 80}], tcp: [80]}}\n", 5, "images.stub.tcp[0]", "80 again"),
+    (HEAD + "images: {platform: reference}\n", 4, "workloads[0].role", "control-plane, controllers), seen web"),
+    (HEAD + STUB.replace("{stub:", "{platform: reference, stub:"), 4, "workloads[0].role", "control-plane"),
+    (HEAD.replace("role: web", "role: controllers") + STUB.replace("{stub:", "{platform: reference, stub:"), 5,
+     "images.platform", "either `stub` or `platform`"),
+    (HEAD.replace("role: web", "role: controllers").replace(", image: {repository: r, tag: t, digest: d}", "")
+     + "images: {platform: reference}\n", 4, "workloads[0]", "through which the platform is set"),
+    (HEAD + "images: {runner: {reference: x}}\n", 5, "images.runner", "expected `platform: reference`"),
     (HEAD + "examples: [{}]\n", 5, "examples[0]", "exactly one of `inChart` and `file`"),
     (HEAD + "examples:\n  - inChart: a.yaml\n    phase: {kind: K, expected: Done, terminal: [Failed]}\n", 7,
      "examples[0].phase.terminal", "Done among the terminal ones"),

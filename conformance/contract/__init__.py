@@ -5,7 +5,7 @@ from __future__ import annotations
 from conformance.contract.allowances import Accepted, AllowedWarning, Kept
 from conformance.contract.images import ImageLike, image_values
 from conformance.contract.load import builtin, load
-from conformance.contract.model import Contract
+from conformance.contract.model import COMPONENTS, RUNNER, Contract
 from conformance.contract.needs import Lack, lacks
 from conformance.contract.parts import (
     ConfigMap,
@@ -23,6 +23,8 @@ from conformance.contract.schema import json_schema
 from conformance.contract.variables import Migrations
 
 __all__ = [
+    "COMPONENTS",
+    "RUNNER",
     "Accepted",
     "AllowedWarning",
     "ConfigMap",

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from conformance.chart.address import parse
 from conformance.checks import NEEDS
 from conformance.contract.images import steps
-from conformance.contract.model import Contract
+from conformance.contract.model import COMPONENTS, Contract
 from conformance.contract.needs import WHY_UNMET
 from conformance.errors import BadInput
 from conformance.located_yaml import Place
@@ -32,6 +32,7 @@ def contradictions(contract: Contract, folder: Path, known_ids: Collection[str] 
     yield from _image_paths(contract)
     yield from _services(contract)
     yield from _stub(contract)
+    yield from _platform(contract)
     yield from _examples(contract)
     yield from _checksums(contract)
     yield from _database(contract)
@@ -89,16 +90,17 @@ def _unique(contract: Contract) -> Iterator[Contradiction]:
 
 def _image_paths(contract: Contract) -> Iterator[Contradiction]:
     for number, workload in enumerate(contract.workloads):
-        if contract.stub and workload.image is None:
+        if (contract.stub or contract.images.platform) and workload.image is None:
+            brought = "stub" if contract.stub else "platform"
             yield (
                 ("workloads", number),
                 (
-                    "expected `image` with the value paths through which the stub is set, seen none; add them, "
-                    "or drop images.stub"
+                    f"expected `image` with the value paths through which the {brought} is set, seen none; add "
+                    f"them, or drop images.{brought}"
                 ),
             )
     taken: dict[tuple[str, ...], tuple[str, str]] = {}
-    for place, image in contract.image_paths():
+    for place, _, image in contract.image_paths():
         paths = image.paths()
         if image.reference and len(paths) > 1:
             yield place, "expected `reference` alone, seen other keys beside it; drop them or `reference`"
@@ -145,6 +147,25 @@ def _stub(contract: Contract) -> Iterator[Contradiction]:
             if port in seen:
                 yield ("images", "stub", key, number), f"expected each port once, seen {port} again"
             seen.add(port)
+
+
+def _platform(contract: Contract) -> Iterator[Contradiction]:
+    images = contract.images
+    if images.runner and images.platform is None:
+        yield ("images", "runner"), "expected `platform: reference` beside it, seen none; add it or drop `runner`"
+    if images.platform is None:
+        return
+    if images.stub:
+        yield ("images", "platform"), "expected either `stub` or `platform`, seen both; drop one"
+    for number, workload in enumerate(contract.workloads):
+        if workload.role not in COMPONENTS:
+            yield (
+                ("workloads", number, "role"),
+                (
+                    f"expected a component of the reference platform ({', '.join(COMPONENTS)}), "
+                    f"seen {workload.role}{nearest(workload.role, COMPONENTS)}"
+                ),
+            )
 
 
 def _examples(contract: Contract) -> Iterator[Contradiction]:

@@ -32,6 +32,11 @@ from conformance.contract.parts import (
 from conformance.contract.variables import Migrations
 from conformance.located_yaml import Located, Place, dotted
 
+#: Names of images that are no workload's: what the application's own Jobs run, and further ones of the stub.
+RUNNER, FURTHER = "runner", "further"
+#: The components of the reference platform, which workloads run by their role.
+COMPONENTS = ("control-plane", "controllers")
+
 
 class Contract(Part):
     """What one chart promises. The suite knows no name of a chart that does not stand here."""
@@ -141,13 +146,25 @@ class Contract(Part):
         """Return the workloads of a role."""
         return tuple(workload for workload in self.workloads if workload.role == role)
 
-    def image_paths(self) -> Iterator[tuple[Place, ImagePaths]]:
-        """Yield every place of the contract that says where values take an image."""
+    def image_paths(self) -> Iterator[tuple[Place, str, ImagePaths]]:
+        """Yield every place of the contract that says where values take an image, with that image's name.
+
+        A workload's image has the name of its role.
+        """
         for number, workload in enumerate(self.workloads):
             if workload.image:
-                yield ("workloads", number, "image"), workload.image
+                yield ("workloads", number, "image"), workload.role, workload.image
+        if self.images.runner:
+            yield ("images", "runner"), RUNNER, self.images.runner
         for number, further in enumerate(self.stub.further_images if self.stub else ()):
-            yield ("images", "stub", "furtherImages", number), further
+            yield ("images", "stub", "furtherImages", number), FURTHER, further
+
+    @property
+    def image_names(self) -> frozenset[str]:
+        """Return the names of the images that the suite brings; none where the charts run their own."""
+        if self.stub is None and self.images.platform is None:
+            return frozenset()
+        return frozenset(name for _, name, _ in self.image_paths())
 
     def example_files(self, chart: Path) -> list[tuple[Example, Path]]:
         """Return each example with its file, given the unpacked chart's folder; the file may be missing there."""

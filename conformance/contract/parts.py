@@ -180,10 +180,14 @@ class Stub(Part):
 
 
 class Images(Part):
-    """What the workloads run; the chart's own images, as the values say, unless a stub is declared."""
+    """What the workloads run; the chart's own images, as the values say, unless the suite brings others."""
 
     stub: Stub | None = None
-    """Declare it where the chart's own images cannot be had, as in a private registry."""
+    """Declare it where the chart's own images cannot be had, as in a private registry; excludes `platform`."""
+    platform: Literal["reference"] | None = None
+    """The suite's own application in two versions: each workload runs the component that its role names."""
+    runner: ImagePaths | None = None
+    """Where the values take the image that the application's own Jobs run; needs `platform`."""
 
 
 class Secret(Part):

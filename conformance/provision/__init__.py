@@ -9,6 +9,7 @@ from conformance.provision.images import Image, push_stub
 from conformance.provision.kind_config import kind_config
 from conformance.provision.machine import Machine, Tools, provision, tools
 from conformance.provision.node_image import NodeImage
+from conformance.provision.platform import push_platform
 from conformance.provision.registry import Registry, hosts_toml
 from conformance.provision.removal import remove
 
@@ -25,6 +26,7 @@ __all__ = [
     "hosts_toml",
     "kind_config",
     "provision",
+    "push_platform",
     "push_stub",
     "remove",
     "tools",

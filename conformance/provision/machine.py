@@ -14,7 +14,7 @@ from conformance import paths
 from conformance.errors import MachineLacks
 from conformance.judge import JudgeBinaries
 from conformance.provision import engine as engines
-from conformance.provision import golang, host_programs, images, node_image, programs, progress, registry
+from conformance.provision import golang, host_programs, images, node_image, platform, programs, progress, registry
 from conformance.provision.engine import Engine
 from conformance.provision.golang import GoProgram
 from conformance.provision.host_programs import IN_IMAGES, Program
@@ -68,6 +68,7 @@ class Machine:
     node: NodeImage
     registry: Registry
     stub: Path
+    platform: Path
 
     @property
     def helm3(self) -> Path:
@@ -163,11 +164,13 @@ def _here(engine: Engine, runner: Runner, place: Store, release: Kubernetes) -> 
     )
     found = host_programs.here(runner, place, release)
     known, node, running = _tools(found), asked[0].result(), asked[1].result()
-    stub = images.stub_path(place)
-    if not (known and node and running and stub.is_file() and found.keys() >= set(CLUSTER_ONLY)):
+    stub, beneath = images.stub_path(place), platform.base_path(place)
+    if not (
+        known and node and running and stub.is_file() and beneath.is_dir() and found.keys() >= set(CLUSTER_ONLY)
+    ):
         return None
     known = dataclasses.replace(known, found={**known.found, "docker": engine.version})
-    return Machine(engine, found["kind"].path, found["kubectl"].path, known, node, running, stub)
+    return Machine(engine, found["kind"].path, found["kubectl"].path, known, node, running, stub, beneath)
 
 
 def _fetch(
@@ -193,7 +196,9 @@ def _fill(runner: Runner, place: Store, release: Kubernetes, engine: Engine) -> 
         building = [*programs.kubernetes_programs(release), *building]
     if not (registry.image_here(engine) or puller.pull(pins().image("registry"))):
         building = [programs.registry_program(), *building]
+    beneath = progress.start(functools.partial(platform.build_base, runner, place))
     _build(runner, place, release, building, None if node else engine, stub=True)
+    progress.wait(beneath)
     image = registry.image_here(engine)
     if image is None:
         registry.load(engine, place)

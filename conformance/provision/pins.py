@@ -64,8 +64,16 @@ class UpstreamImage:
 
 
 @dataclass(frozen=True)
+class Wheel:
+    """A Python package: its version, and the hashes of the wheels that may be taken."""
+
+    version: str
+    sha256: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Pins:
-    """The whole pin file."""
+    """The whole pin file. `wheels` are those of the reference platform, by name."""
 
     go: GoWheel
     tools: Mapping[str, Tool]
@@ -75,6 +83,15 @@ class Pins:
     releases: Mapping[str, Kubernetes]
     images: Mapping[str, Mapping[str, str]]
     packages: Mapping[str, tuple[str, ...]]
+    wheels: Mapping[str, Wheel]
+
+    @property
+    def requirements(self) -> str:
+        """Return the wheels as a requirements file that names their hashes."""
+        return "".join(
+            f"{name}=={wheel.version} {' '.join(f'--hash=sha256:{digest}' for digest in wheel.sha256)}\n"
+            for name, wheel in self.wheels.items()
+        )
 
     def release(self, asked: str) -> Kubernetes:
         """Return the pinned release of a Kubernetes version such as `1.35`, `v1.35` or `1.35.4`.
@@ -109,4 +126,5 @@ def pins() -> Pins:
         releases={minor: Kubernetes(minor, **release) for minor, release in kubernetes["releases"].items()},
         images=data["images"],
         packages={name: tuple(packages) for name, packages in data["packages"].items()},
+        wheels={name: Wheel(wheel["version"], tuple(wheel["sha256"])) for name, wheel in data["wheels"].items()},
     )

@@ -50,7 +50,9 @@ def usable(subject: Subject, rules: Rules) -> Manifests:
     """Do as `require_usable` does, on renderings that rules have begun already."""
     rules.guard()
     images = {
-        workload.name: subject.images[CANDIDATE] for workload in subject.contract.workloads if subject.images
+        workload.name: subject.images[CANDIDATE][workload.role]
+        for workload in subject.contract.workloads
+        if subject.images
     }
     require_rendered(subject.contract, rules.rendered, images)
     return rules.rendered
