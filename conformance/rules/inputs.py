@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from conformance.judge import Verdict
 from conformance.manifests import Manifests
 from conformance.render import Rendering
+
+
+@dataclass(frozen=True)
+class Given:
+    """What the contract says of the surroundings: what exists before the install, what is pinned.
+
+    `secrets` and `config_maps` hold the keys of each object in the release's namespace by its name; `pinned`
+    names the workloads whose image the contract pins by digest.
+    """
+
+    namespace: str = ""
+    secrets: Mapping[str, frozenset[str]] = field(default_factory=dict, hash=False)
+    config_maps: Mapping[str, frozenset[str]] = field(default_factory=dict, hash=False)
+    pinned: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -51,4 +66,30 @@ class Judged:
     version: Version
     verdicts: tuple[Verdict, ...]
     kubernetes: str
+    where: str = ""
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """One version by itself, with what exists beside it."""
+
+    version: Version
+    given: Given = Given()
+    where: str = ""
+
+    @property
+    def manifests(self) -> Manifests:
+        """Return its objects."""
+        return self.version.manifests
+
+
+@dataclass(frozen=True)
+class Grown:
+    """Baseline and candidate, both with values that a user of the baseline can have written.
+
+    Values of which only the candidate knows are left out, so that what is new came without being asked for.
+    """
+
+    before: Version
+    after: Version
     where: str = ""

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from conformance.contract import require_rendered
+from conformance.contract import Contract, require_rendered
 from conformance.judge import Judge
 from conformance.manifests import Manifests
 from conformance.provision import Tools
 from conformance.render import Renderer, ValuesSet
+from conformance.rules.inputs import Given
 from conformance.rules.running import Rules
 from conformance.run import Runner
 from conformance.subject import CANDIDATE, Subject
@@ -80,7 +81,23 @@ def _renderer(subject: Subject, tools: Tools, runner: Runner, folder: Path) -> R
 
 def _rules(subject: Subject, renderer: Renderer, judge: Judge | None) -> Rules:
     baseline = subject.baseline.folder if subject.baseline else None
-    return Rules(subject.candidate.folder, renderer, judge, values=values_sets(subject), baseline=baseline)
+    return Rules(
+        subject.candidate.folder, renderer, judge, values=values_sets(subject), baseline=baseline,
+        given=given(subject.contract),
+    )  # fmt: skip
+
+
+def given(contract: Contract) -> Given:
+    """Return what a contract says of a chart's surroundings."""
+    paths = {workload.name: workload.image for workload in contract.workloads if workload.image}
+    return Given(
+        contract.release.namespace,
+        secrets={secret.name: frozenset(secret.keys) for secret in contract.prerequisites.secrets},
+        config_maps={found.name: frozenset(found.data) for found in contract.prerequisites.config_maps},
+        pinned=frozenset(
+            name for name, image in paths.items() if image.digest or (image.tag and image.digest_in_tag)
+        ),
+    )
 
 
 def _room(folder: Path, name: str) -> Path:

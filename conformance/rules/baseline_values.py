@@ -1,0 +1,60 @@
+"""Values as a user of the baseline can have written them, and what a chart's defaults are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from conformance.kube_yaml import NotYaml, mapping, read
+from conformance.render import ValuesSet
+
+
+def defaults(chart: Path) -> dict[str, Any]:
+    """Return a chart folder's values.yaml; nothing where it has none or Helm will refuse it."""
+    return _read(chart / "values.yaml")
+
+
+def merged(values: ValuesSet) -> dict[str, Any]:
+    """Return a values set as one structure, its files merged in Helm's order and `sets` over them."""
+    found: dict[str, Any] = {}
+    for file in values.files:
+        found = over(found, _read(file))
+    return over(found, dict(values.sets))
+
+
+def over(under: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
+    """Return values with others laid over them, as Helm does: mappings are merged, everything else is replaced."""
+    found = dict(under)
+    for name, value in upper.items():
+        there = found.get(name)
+        found[name] = over(there, value) if isinstance(there, dict) and isinstance(value, dict) else value
+    return found
+
+
+def as_before(values: ValuesSet, baseline: Path, candidate: Path) -> ValuesSet:
+    """Return a values set without what the candidate's defaults know and the baseline's do not.
+
+    What neither knows stays: it may be an open-ended mapping's, or a subchart's. The same set is returned where
+    there is nothing to leave out.
+    """
+    given = merged(values)
+    kept = _known(given, defaults(baseline), defaults(candidate))
+    return values if kept == given else ValuesSet(values.name, (), kept)
+
+
+def _known(given: dict[str, Any], before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    for name, value in given.items():
+        if name in after and name not in before:
+            continue
+        if all(isinstance(found, dict) for found in (value, before.get(name), after.get(name))):
+            value = _known(value, before[name], after[name])
+        kept[name] = value
+    return kept
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return mapping(read(file.read_text(encoding="utf-8-sig")))
+    except (OSError, UnicodeDecodeError, NotYaml):
+        return {}
