@@ -26,7 +26,7 @@ NEEDS = {
     "crds": "at least one CustomResourceDefinition and example declared in the contract",
     "application": "the chart's real images, not the stub",
     "gitops": "a GitOps overlay declared in the contract",
-    "database": "a database declared in the contract",
+    "database": "a database with its server declared in the contract",
     "migrations": "the variable of the migrations' mode declared in the contract",
     "checksums": "checksum annotations declared in the contract",
 }

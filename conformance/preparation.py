@@ -47,7 +47,11 @@ PLATFORM_VERSIONS = {CANDIDATE: "1.1", BASELINE: "1.0"}
 
 @dataclass(frozen=True)
 class Preparation:
-    """What a run stands on. `probe` is the image that calls Services from inside a cluster."""
+    """What a run stands on.
+
+    `probe` is the image that calls Services from inside a cluster, `server` the database server's where the
+    contract asks for one.
+    """
 
     options: Options
     subject: Subject
@@ -55,6 +59,7 @@ class Preparation:
     journal: Journal
     report_dir: Path
     probe: str
+    server: str | None
     notes: tuple[str, ...]
     secrets: frozenset[bytes] = dataclasses.field(repr=False)
 
@@ -70,13 +75,23 @@ class Preparation:
 
     def lease(self, worker: str) -> Lease:
         """Return what lends a worker its one cluster."""
-        return Lease(self.machine, self.runner, self.journal, worker)
+        return Lease(self.machine, self.runner, self.journal, worker, self._images())
+
+    def _images(self) -> tuple[str, ...]:
+        """Return all images that a cluster of the run needs, those first that are needed first."""
+        sides = (
+            f"{image.repository}@{image.digest}"
+            for images in self.subject.images.values()
+            for image in images.values()
+        )
+        return tuple(dict.fromkeys(filter(None, (self.server, self.probe, *sides))))
 
     def setting(self, lease: Lease, deadlines: Deadlines = DEADLINES) -> Setting:
         """Return a pristine cluster with everything that the chart's life in it needs."""
         folder = Path(tempfile.mkdtemp(prefix="setting-", dir=self.journal.folder))
         helm = self.machine.tools.helm(self.subject.helm)
-        return Setting(self.subject, lease.pristine_cluster(), helm, self.runner, self.probe, folder, deadlines)
+        return Setting(self.subject, lease.pristine_cluster(), helm, self.runner, self.probe, self.server, folder,
+                       deadlines)  # fmt: skip
 
     @contextmanager
     def rules(self) -> Iterator[Rules]:
@@ -145,7 +160,8 @@ def _prepare(options: Options, report_dir: Path, journal: Journal) -> Preparatio
     notes = _notes(subject)
     for note in notes:
         log.info("%s", note)
-    return Preparation(options, subject, machine, journal, report_dir, probe, notes, REDACTOR.known)
+    server = _server(subject.contract, machine)
+    return Preparation(options, subject, machine, journal, report_dir, probe, server, notes, REDACTOR.known)
 
 
 @contextmanager
@@ -230,6 +246,13 @@ def platform_images(machine: Machine, side: str, source: Path | None = None) -> 
 
 def _stub(machine: Machine, side: str, config: dict[str, str], executables: Sequence[str] = ()) -> Image:
     return provision.push_stub(machine.stub, machine.registry, side, {**config, "STUB_VERSION": side}, executables)
+
+
+def _server(promised: Contract, machine: Machine) -> str | None:
+    """Return the database server's image, in the registry; None where the contract asks for no server."""
+    if promised.database is None or promised.database.server is None:
+        return None
+    return provision.push_database(machine.database, machine.engine, machine.registry).reference
 
 
 def _notes(subject: Subject) -> tuple[str, ...]:

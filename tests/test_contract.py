@@ -163,7 +163,7 @@ SECTIONS: dict[str, dict[str, Any]] = {
     "checksums": {"checksums": {"secrets": ["s"]}},
     "migrations": {"migrations": {"variable": "MIGRATE", "controllers": "env", "controllersRole": "web"}},
     "database": {
-        "database": {"secret": {"name": "db", "key": "uri"}},
+        "database": {"secret": {"name": "db", "key": "uri"}, "server": "postgres"},
         "prerequisites": {"secrets": [{"name": "db", "keys": ["uri"]}]},
     },
 }

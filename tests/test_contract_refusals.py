@@ -19,6 +19,11 @@ release: {name: app, namespace: app}
 workloads:
   - {name: app, kind: Deployment, role: web, container: app, image: {repository: r, tag: t, digest: d}}
 """
+#: Lines 1 to 7.
+DATABASE = HEAD + (
+    "prerequisites: {secrets: [{name: db, keys: [uri]}], configMaps: [{name: map, data: {}}]}\n"
+    "database:\n  secret: {name: db, key: uri}\n"
+)
 STUB = "images: {stub: {reason: private, http: [{port: 80}]}}\n"
 KNOWN = {"render/stable-names", "render/schema-valid", "rollback/leaves-no-orphans"}
 HIDDEN = "hunter2-is-my-password"
@@ -157,6 +162,12 @@ CONTRADICTIONS = [
      "one of web, seen control-plane"),
     (HEAD + "migrations: {variable: M, controllers: e, controllersRole: web, auto: [auto, OFF]}\n", 5, "migrations.auto[1]",
      "not under `skip`, seen OFF"),
+    (DATABASE + "  controllersSecret: {name: other, key: uri}\n", 8, "database.controllersSecret",
+     "declare it there"),
+    (DATABASE + "  controllersSecret: {name: db, key: uri}\n", 8, "database.controllersSecret", "drop it"),
+    (DATABASE + "  certificate: {name: ca, key: ca.crt}\n", 8, "database.certificate", "`server` beside it"),
+    (DATABASE + "  server: postgres\n  certificate: {name: map, key: ca.crt}\n", 9, "database.certificate",
+     "drop it there"),
     (HEAD + "allowedWarnings:\n  - {reason: r, why: w, message: '('}\n", 6, "allowedWarnings[0].message",
      "a regular expression"),
     (HEAD + "absent:\n  - {need: gitop, reason: r}\n", 6, "absent[0].need", "did you mean gitops?"),

@@ -11,6 +11,7 @@ import logging
 import re
 import shutil
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NoReturn
@@ -28,7 +29,8 @@ from conformance.cluster.sweeping import RUN_VARIABLE, remove_cluster
 from conformance.errors import BadInput, CommandFailed, ConformanceError, MachineLacks
 from conformance.observe.inventory import Inventory
 from conformance.provision import Machine, kind_config
-from conformance.run import Runner
+from conformance.provision.kind_config import CERTS
+from conformance.run import Runner, last_words
 
 log = logging.getLogger(__name__)
 
@@ -87,11 +89,15 @@ _PATCHES: dict[str, object] = {
 
 
 class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind is not typed
-    """One kind cluster of one run, known to the run's journal; `folder` holds its private files."""
+    """One kind cluster of one run, known to the run's journal; `folder` holds its private files.
+
+    `images` are in its node once it is made, by reference, so that nothing in it waits for them.
+    """
 
     def __init__(
-        self, name: str, machine: Machine, runner: Runner, journal: Journal, folder: Path | None = None
-    ) -> None:
+        self, name: str, machine: Machine, runner: Runner, journal: Journal, folder: Path | None = None,
+        images: Sequence[str] = (),
+    ) -> None:  # fmt: skip
         # Not super().__init__(), which makes a folder in the current one.
         self.name = name
         self.path = folder or journal.make_folder("clusters", name)
@@ -102,6 +108,7 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind is not typed
         self.machine = machine
         self.journal = journal
         self.runner = runner.with_environment(**machine.engine.environment, **{RUN_VARIABLE: journal.run_id})
+        self._images = tuple(images)
         self._api: Api | None = None
         self._pristine: Inventory | None = None
 
@@ -160,10 +167,12 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind is not typed
                             "--kubeconfig", self.kubeconfig, "--config", config, "--retain",
                             timeout=CREATE_SECONDS)  # fmt: skip
             made = time.monotonic() - started
-            with ThreadPoolExecutor(1) as beside:
+            with ThreadPoolExecutor(2) as beside:
+                pulled = beside.submit(self._pull_images)
                 kept_inside = beside.submit(self._keep_inside)
                 self._pristine = settle(self.api)
                 kept_inside.result()
+                pulled.result()
         except ConformanceError as error:
             if lack := inotify_exhausted():
                 raise MachineLacks(f"cluster {self.name} cannot be made: {lack}") from error
@@ -176,6 +185,20 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind is not typed
         log.info(
             "cluster %s was made in %.1f s and settled after %.1f s", self.name, made, time.monotonic() - started
         )
+
+    def _pull_images(self) -> None:
+        """Pull images into the node while the cluster settles; one that cannot be had is the kubelet's to tell."""
+        started = time.monotonic()
+        pull = ("ctr", "--namespace", "k8s.io", "images", "pull", "--hosts-dir", CERTS)
+        for image in self._images:
+            node = f"{self.name}-control-plane"
+            done = self.runner.run(
+                "docker", "exec", node, *pull, image, timeout=CREATE_SECONDS, check=False, hide_output=True
+            )
+            if done.status:
+                log.info("%s could not be pulled beforehand: %s", image, last_words(done))
+        log.info("%d images were in cluster %s after another %.1f s", len(self._images), self.name,
+                 time.monotonic() - started)  # fmt: skip
 
     def _keep_inside(self) -> None:
         """Let calls to pods and Services that are gone end in the node: the default route leads out of it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from types import TracebackType
 
 from conformance.cluster.cluster import Cluster
@@ -17,12 +18,21 @@ log = logging.getLogger(__name__)
 class Lease:
     """The cluster of one pytest-xdist worker (`worker` is its name), made when it is first needed.
 
+    `images` are those that a chart's life in it will need, by reference: they are in the node from its making on.
     Nothing is shared with other workers but the journal, the engine and the registry.
     """
 
-    def __init__(self, machine: Machine, runner: Runner, journal: Journal, worker: str = "main") -> None:
+    def __init__(
+        self,
+        machine: Machine,
+        runner: Runner,
+        journal: Journal,
+        worker: str = "main",
+        images: Sequence[str] = (),
+    ) -> None:
         self.cluster: Cluster | None = None
         self._machine, self._runner, self._journal, self._worker = machine, runner, journal, worker
+        self._images = tuple(images)
         self._failure: ConformanceError | None = None
         self._made = 0
 
@@ -77,6 +87,6 @@ class Lease:
         self._made += 1
         name = self._journal.name(self._worker, str(self._made))
         # Held from the beginning, so that evidence can be taken of one that was not finished.
-        self.cluster = Cluster(name, self._machine, self._runner, self._journal)
+        self.cluster = Cluster(name, self._machine, self._runner, self._journal, images=self._images)
         self.cluster.create()
         return self.cluster

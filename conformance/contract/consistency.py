@@ -200,18 +200,33 @@ def _checksums(contract: Contract) -> Iterator[Contradiction]:
 
 
 def _database(contract: Contract) -> Iterator[Contradiction]:
-    if contract.database is None:
+    database = contract.database
+    if database is None:
         return
-    secret = contract.database.secret
     declared = {found.name: found.keys for found in contract.prerequisites.secrets}
-    if secret.key not in declared.get(secret.name, ()):
-        yield (
-            ("database", "secret"),
-            (
-                f"expected the Secret {secret.name} with its key {secret.key} under prerequisites.secrets, "
-                "seen none; declare it there"
-            ),
-        )
+    for key, secret in (("secret", database.secret), ("controllersSecret", database.controllers_secret)):
+        if secret and secret.key not in declared.get(secret.name, ()):
+            yield (
+                ("database", key),
+                (
+                    f"expected the Secret {secret.name} with its key {secret.key} under prerequisites.secrets, "
+                    "seen none; declare it there"
+                ),
+            )
+    if database.controllers_secret == database.secret:
+        yield ("database", "controllersSecret"), "expected another key than `secret`, seen the same; drop it"
+    if database.certificate:
+        place: Place = ("database", "certificate")
+        if database.server is None:
+            yield place, "expected `server` beside it, seen none; without a server there is no certificate"
+        if database.certificate.name in {found.name for found in contract.prerequisites.config_maps}:
+            yield (
+                place,
+                (
+                    f"expected a ConfigMap of its own, seen {database.certificate.name} under prerequisites too; "
+                    "drop it there"
+                ),
+            )
 
 
 def _migrations(contract: Contract) -> Iterator[Contradiction]:

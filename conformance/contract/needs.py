@@ -32,7 +32,9 @@ WHY_UNMET: Mapping[str, Callable[[Contract], str | None]] = {
     "crds": _declares("`crds` with `examples`", lambda contract: contract.crds and contract.examples),
     "application": _application,
     "gitops": _declares("`gitops` overlay", lambda contract: contract.gitops),
-    "database": _declares("`database`", lambda contract: contract.database),
+    "database": _declares(
+        "`database` with a `server`", lambda contract: contract.database and contract.database.server
+    ),
     "migrations": _declares("`migrations`", lambda contract: contract.migrations),
     "checksums": _declares("`checksums`", lambda contract: contract.checksums),
 }

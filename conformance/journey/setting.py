@@ -13,11 +13,12 @@ import yaml
 
 from conformance.api import ApiRefusal
 from conformance.cluster import Cluster
+from conformance.database import CONTROLLERS, OWNER, Postgres
 from conformance.errors import Incomplete
 from conformance.helm import Deployed, Helm, HelmError, Release
 from conformance.journey.stage import Stage
 from conformance.manifests import Body, Manifests, ObjectKey
-from conformance.observe.availability import Availability, Calls
+from conformance.observe.availability import Availability, Calls, ensure_namespace
 from conformance.observe.deadlines import DEADLINES, Deadlines
 from conformance.observe.live_state import Deviation, LiveState, compare
 from conformance.observe.timeline import Timeline
@@ -38,7 +39,8 @@ class Setting:
     """A pristine cluster with the release's namespace and the objects that the contract requires beforehand.
 
     Every operation is watched from before it begins; its stage holds what was seen and the state it left. `probe`
-    is the image that calls Services from inside the cluster; `folder` is a private one of the suite's own.
+    is the image that calls Services from inside the cluster, `server` the database server's, None where the
+    contract asks for none; `folder` is a private one of the suite's own.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Setting:
         helm: Path,
         runner: Runner,
         probe: str,
+        server: str | None,
         folder: Path,
         deadlines: Deadlines = DEADLINES,
     ) -> None:
@@ -66,12 +69,15 @@ class Setting:
         self._made: set[ObjectKey] = set()
         self._availability: Availability | None = None
         self._open = contextlib.ExitStack()
+        self._database = self._served(server, deadlines) if server else None
         self._prepare()
         if subject.targets:
             # From the beginning, so that nothing waits for the probe to start.
             self._availability = self._open.enter_context(
                 Availability(self._api, probe, subject.targets, namespace=OWN_NAMESPACE)
             )
+        if self._database is not None:
+            self._connect(self._database)
 
     def close(self) -> None:
         """End what still watches or calls; the cluster is the lease's."""
@@ -124,11 +130,38 @@ class Setting:
                             f"{file.name}: {manifest.key} was refused: {refusal.message}"
                         ) from refusal
 
+    def _served(self, image: str, deadlines: Deadlines) -> Postgres:
+        """Start the database server; its pod starts while the rest is made."""
+        database = self._contract.database
+        tls_only = database is not None and database.certificate is not None
+        ensure_namespace(self._api, OWN_NAMESPACE, deadlines)
+        kubectl = self._cluster.kubectl
+        server = Postgres(
+            self._api, kubectl, image, namespace=OWN_NAMESPACE, tls_only=tls_only, deadlines=deadlines
+        )
+        server.start()
+        return server
+
+    def _connect(self, server: Postgres) -> None:
+        """Wait for the database server, and leave its certificate where the contract wants it."""
+        server.ready()
+        if (database := self._contract.database) and (wanted := database.certificate):
+            self._create({**self._head("ConfigMap", wanted.name), "data": {wanted.key: server.certificate()}})
+
+    def _urls(self) -> dict[tuple[str, str], str]:
+        """Return the URLs of the database by the Secret and key that the contract names; none without a server."""
+        database = self._contract.database
+        if database is None or self._database is None:
+            return {}
+        keys = {OWNER: database.secret, CONTROLLERS: database.controllers_secret}
+        return {(key.name, key.key): self._database.url(role) for role, key in keys.items() if key}
+
     def _prepare(self) -> None:
         self._create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self._namespace}})
-        required = self._contract.prerequisites
+        required, urls = self._contract.prerequisites, self._urls()
         for secret in required.secrets:
-            values = {key: f"conformance-{secrets.token_urlsafe(24)}" for key in secret.keys}
+            made = {key: f"conformance-{secrets.token_urlsafe(24)}" for key in secret.keys}
+            values = {key: urls.get((secret.name, key), value) for key, value in made.items()}
             REDACTOR.add(*values.values())
             self._create({**self._head("Secret", secret.name), "stringData": values})
         for config_map in required.config_maps:

@@ -31,6 +31,20 @@ _MODE = "conformance-probe"
 _NOBODY = 65532
 
 
+def ensure_namespace(api: Api, namespace: str, deadlines: Deadlines = DEADLINES) -> None:
+    """Make a namespace of the suite's own where it is missing, and wait until pods can be made in it."""
+    try:
+        api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
+    except ApiRefusal as refusal:
+        if refusal.reason != "AlreadyExists":
+            raise
+    wait_for_one(
+        api, api.resource("", "ServiceAccount"), "default",
+        lambda found: None if found else f"ServiceAccount/default in {namespace} is missing",
+        namespace=namespace, deadline=deadlines.object_there,
+    )  # fmt: skip
+
+
 class Availability:
     """A pod that calls targets from inside the cluster until it is stopped.
 
@@ -63,7 +77,7 @@ class Availability:
 
     def start(self) -> None:
         """Make the pod and return at once."""
-        self._make_namespace()
+        ensure_namespace(self._api, self.namespace, self._deadlines)
         self._pod = self._api.create(_pod(self._image, self._targets, self._rate), self.namespace)
         self._reader = threading.Thread(target=self._read, name="availability", daemon=True)
         self._reader.start()
@@ -121,18 +135,6 @@ class Availability:
             raise Incomplete(
                 f"the suite's probe of {self._names()} does not run: {self._failure}"
             ) from self._failure
-
-    def _make_namespace(self) -> None:
-        try:
-            self._api.create({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}})
-        except ApiRefusal as refusal:
-            if refusal.reason != "AlreadyExists":
-                raise
-        wait_for_one(
-            self._api, self._api.resource("", "ServiceAccount"), "default",
-            lambda found: None if found else f"ServiceAccount/default in {self.namespace} is missing",
-            namespace=self.namespace, deadline=self._deadlines.object_there,
-        )  # fmt: skip
 
     def _read(self) -> None:
         """Follow the pod's log until the end; after a break read it from its beginning, rows are told apart."""
@@ -217,4 +219,4 @@ def _pod(image: str, targets: Sequence[Target], rate: float) -> Body:
     }
 
 
-__all__ = ["Availability", "Calls", "Target"]
+__all__ = ["Availability", "Calls", "Target", "ensure_namespace"]

@@ -62,6 +62,10 @@ class Deadlines:
         60, "the API server to answer again",
         "the kubelet restarts a static pod within 20 s, and it needs another 5 s to be ready",
     )  # fmt: skip
+    database_ready: Deadline = Deadline(
+        60, "the suite's database server to answer",
+        "its image is in the node and its data directory in the image: it takes 1 to 2 s",
+    )  # fmt: skip
     calls_answered: Deadline = Deadline(
         30, "the first answered call to every Service",
         "the pod starts within 2 s, kube-proxy and DNS follow within a second, and an answer is told at once",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from conformance.judge import JudgeBinaries
+from conformance.provision.database_image import push as push_database
 from conformance.provision.doctor import Row, doctor
 from conformance.provision.engine import Engine
 from conformance.provision.images import Image, push_stub
@@ -26,6 +27,7 @@ __all__ = [
     "hosts_toml",
     "kind_config",
     "provision",
+    "push_database",
     "push_platform",
     "push_stub",
     "remove",

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from conformance.errors import MachineLacks
 from conformance.provision.pins import pins
 from conformance.provision.progress import step
-from conformance.provision.store import Artefact, Store
+from conformance.provision.store import Artefact, Store, file_hash
+from conformance.provision.upstream import MIRROR
 from conformance.run import Runner
 
 #: Seconds: 12 s and 41 s were measured on a fast mirror.
@@ -42,15 +45,22 @@ class Root:
     """A root file system with the packages pinned under `name`, in mmdebstrap's `variant`.
 
     `minbase` is a small Debian; `extract` has nothing but the files of these packages and those they depend on.
+    `left_out` are further files that nobody needs; `finish` is a program that is given the tree's folder, with the
+    right to chroot into it, once the packages are unpacked.
     """
 
     name: str
     variant: str
+    left_out: tuple[str, ...] = ()
+    finish: Path | None = None
 
     @property
     def artefact(self) -> Artefact:
         """Return the artefact whose folder holds it."""
-        made_from = {"suite": _suite(), "packages": pins().packages[self.name], "left_out": LEFT_OUT}
+        made_from: dict[str, Any] = {"suite": _suite(), "packages": pins().packages[self.name]}
+        made_from["left_out"] = (*LEFT_OUT, *self.left_out)
+        if self.finish:
+            made_from["finish"] = file_hash(self.finish)
         return Artefact.of(f"root-{self.name}", {"variant": self.variant, **made_from})
 
 
@@ -66,13 +76,14 @@ def make_root(runner: Runner, store: Store, root: Root) -> Path:
         ]
         if not mirrors:
             raise MachineLacks(
-                f"{SOURCES} names no Debian package sources, so no node image can be built; use a machine that "
-                "can pull kindest/node, or name a registry that has it in AGENTS_CONFORMANCE_IMAGE_MIRROR"
+                f"{SOURCES} names no Debian package sources, so the image of the {root.name} cannot be built; "
+                f"use a machine that can pull it, or name a registry that has it in {MIRROR}"
             )
         if shutil.which("mmdebstrap") is None:
             install(runner, pins().packages["bootstrap"])
         options = [f"--aptopt={line}" for line in _reach(runner)]
-        options += [f"--dpkgopt=path-exclude={files}" for files in LEFT_OUT]
+        options += [f"--dpkgopt=path-exclude={files}" for files in (*LEFT_OUT, *root.left_out)]
+        options += [f"--extract-hook={shlex.quote(str(root.finish))}"] if root.finish else []
         runner.run(*_dying_together(runner), "mmdebstrap", f"--variant={root.variant}",
                    f"--include={','.join(packages)}", *options, suite, folder / "root.tar", *mirrors,
                    timeout=ROOT_SECONDS, env={"TMPDIR": str(folder)})  # fmt: skip

@@ -11,8 +11,16 @@ import psutil
 
 from conformance import paths
 from conformance.errors import MachineLacks
+from conformance.provision import (
+    database_image,
+    golang,
+    host_programs,
+    images,
+    node_image,
+    programs,
+    runc_bounded,
+)
 from conformance.provision import engine as engines
-from conformance.provision import golang, host_programs, images, node_image, programs, runc_bounded
 from conformance.provision.engine import NEEDED, Engine
 from conformance.provision.host_programs import TOOLS
 from conformance.provision.machine import BUILD_GIB, RUN_GIB, default_runner, free_at
@@ -44,8 +52,8 @@ def doctor(kube_version: str | None = None, *, runner: Runner | None = None) -> 
     node = _node(engine, place, release)
     building = not (node.ok and images.stub_path(place).is_file() and all(row.ok for row in found))
     return [
-        _docker(engine), *found, node, _git(), _go(runner, building=building), _disk(building=building),
-        _memory(building=building), _cgroup(engine), _capabilities(engine),
+        _docker(engine), *found, node, _database(engine, place), _git(), _go(runner, building=building),
+        _disk(building=building), _memory(building=building), _cgroup(engine), _capabilities(engine),
     ]  # fmt: skip
 
 
@@ -79,6 +87,13 @@ def _node(engine: Engine | None, place: Store, release: Kubernetes) -> Row:
     stored = place.has(node_image.artefact(release))
     remedy = f"{PROVISION} loads it from the cache" if stored else f"{PROVISION} pulls or builds it"
     return Row("node image", f"{release.version} is {'in the cache' if stored else 'missing'}", False, remedy)
+
+
+def _database(engine: Engine | None, place: Store) -> Row:
+    image = engine and database_image.here(engine, place)
+    if image:
+        return Row("database image", image.reference or str(image.root), True)
+    return Row("database image", "missing", False, f"{PROVISION} pulls or builds it")
 
 
 def _git() -> Row:

@@ -13,8 +13,19 @@ from pathlib import Path
 from conformance import paths
 from conformance.errors import MachineLacks
 from conformance.judge import JudgeBinaries
+from conformance.provision import (
+    database_image,
+    golang,
+    host_programs,
+    images,
+    node_image,
+    platform,
+    programs,
+    progress,
+    registry,
+)
 from conformance.provision import engine as engines
-from conformance.provision import golang, host_programs, images, node_image, platform, programs, progress, registry
+from conformance.provision.database_image import DatabaseImage
 from conformance.provision.engine import Engine
 from conformance.provision.golang import GoProgram
 from conformance.provision.host_programs import IN_IMAGES, Program
@@ -69,6 +80,7 @@ class Machine:
     registry: Registry
     stub: Path
     platform: Path
+    database: DatabaseImage
 
     @property
     def helm3(self) -> Path:
@@ -165,12 +177,14 @@ def _here(engine: Engine, runner: Runner, place: Store, release: Kubernetes) -> 
     found = host_programs.here(runner, place, release)
     known, node, running = _tools(found), asked[0].result(), asked[1].result()
     stub, beneath = images.stub_path(place), platform.base_path(place)
-    if not (
-        known and node and running and stub.is_file() and beneath.is_dir() and found.keys() >= set(CLUSTER_ONLY)
-    ):
+    database = database_image.here(engine, place)
+    if not (known and node and running and database and found.keys() >= set(CLUSTER_ONLY)):
+        return None
+    if not (stub.is_file() and beneath.is_dir()):
         return None
     known = dataclasses.replace(known, found={**known.found, "docker": engine.version})
-    return Machine(engine, found["kind"].path, found["kubectl"].path, known, node, running, stub, beneath)
+    kind, kubectl = found["kind"].path, found["kubectl"].path
+    return Machine(engine, kind, kubectl, known, node, running, stub, beneath, database)
 
 
 def _fetch(
@@ -191,6 +205,8 @@ def _fill(runner: Runner, place: Store, release: Kubernetes, engine: Engine) -> 
     """Bring everything that is missing."""
     puller = Puller(engine)
     node = _has_node(puller, place, release)
+    database = database_image.here(engine, place) or puller.pull(pins().image(database_image.NAME))
+    root = None if database else progress.start(functools.partial(database_image.build, runner, place))
     building = _fetch(runner, place, release, (*NO_CLUSTER, *CLUSTER_ONLY), puller)
     if not node:
         building = [*programs.kubernetes_programs(release), *building]
@@ -199,6 +215,8 @@ def _fill(runner: Runner, place: Store, release: Kubernetes, engine: Engine) -> 
     beneath = progress.start(functools.partial(platform.build_base, runner, place))
     _build(runner, place, release, building, None if node else engine, stub=True)
     progress.wait(beneath)
+    if root:
+        progress.wait(root)
     image = registry.image_here(engine)
     if image is None:
         registry.load(engine, place)
