@@ -115,7 +115,7 @@ class FakeClusters:
         self.failures = []
         self.pristine = True
 
-    def __call__(self, name, *_):
+    def __call__(self, name, *_, images):
         def create():
             self.done.append(f"create {name}")
             if self.failures:

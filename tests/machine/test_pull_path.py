@@ -49,6 +49,10 @@ def mirror(ready: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         for source, target in (
             (ready.node.reference, f"{address}/kindest/node:{RELEASE.version}"),
             (image, f"{address}/library/registry:{pins().images['registry']['tag']}"),
+            (
+                image,
+                f"{address}/library/postgres:{pins().images['postgres']['tag']}",
+            ),  # it is pulled and pushed, not run
         ):
             engine.run("tag", source, target)
             engine.run("push", "--quiet", target, timeout=600)
@@ -85,13 +89,18 @@ def test_an_empty_cache_is_filled_by_pulls_alone(empty: Runner, mirror: str, tmp
 
     recorded = json.loads((tmp_path / "state/agents-conformance/digests.json").read_text())
     node = f"docker.io/kindest/node:{RELEASE.version}"
+    database = f"docker.io/library/postgres:{pins().images['postgres']['tag']}"
     assert recorded.keys() == {
         node,
         f"docker.io/library/registry:{pins().images['registry']['tag']}",
+        database,
         f"registry.k8s.io/kube-apiserver:{RELEASE.version}",
         f"registry.k8s.io/etcd:{RELEASE.etcd}",
     }
     assert machine.node.reference == f"{mirror}/kindest/node@{recorded[node]}"
+    assert machine.database.reference == f"{mirror}/library/postgres@{recorded[database]}"
+    pushed = provision.push_database(machine.database, machine.engine, machine.registry)
+    assert pushed.reference.startswith(f"{machine.registry.pull}/postgres@sha256:")
     assert machine.kind.parent == tmp_path / "bin"
     assert "pulled" in str(machine.judge.kube_apiserver)
 
