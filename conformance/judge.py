@@ -29,7 +29,7 @@ from conformance.run import Runner
 #: Seconds until a CustomResourceDefinition must be served, or gone; both take hundredths.
 DEFINED_SECONDS = 20.0
 #: Objects under judgement at a time: the server needs milliseconds for each.
-_SIDE_BY_SIDE = 4
+SIDE_BY_SIDE = 4
 #: Statuses that are the server's word on the object; any other says that the judge itself is broken.
 _ANSWERS = frozenset({400, 403, 404, 405, 409, 413, 415, 422})
 
@@ -134,16 +134,21 @@ class Judge:
         `ApiUnreachable` or `Incomplete` when it breaks.
         """
         _ = self._built_in  # before anything is defined
-        by_kind = {_defines(crd): crd for crd in (*definitions, *manifests.of(_CRD.kind))}
+        by_kind = {defines(crd): crd for crd in (*definitions, *manifests.of(_CRD.kind))}
         custom = {manifest.key for manifest in manifests if (manifest.key.group, manifest.kind) in by_kind}
         plain = [manifest for manifest in manifests if manifest.key not in custom]
-        with ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="judge") as pool:
+        with ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="judge") as pool:
             answers = dict(zip(map(id, plain), pool.map(self._of_plain, plain), strict=True))
         for manifest in manifests:
             if manifest.key in custom:
                 crd = by_kind[manifest.key.group, manifest.kind]
                 answers[id(manifest)] = self._of_custom(manifest, crd)
         return [Verdict(manifest, answers[id(manifest)]) for manifest in manifests]
+
+    def define(self, crd: Manifest) -> None:
+        """Make the server serve a definition, and wait until it does. Raises `ApiRefusal` where it is refused."""
+        with self._defining:
+            self._define(crd)
 
     def _of_plain(self, manifest: Manifest) -> Answer:
         if not manifest.body.get("apiVersion") or not manifest.kind:
@@ -253,7 +258,8 @@ class Judge:
             time.sleep(0.01)
 
 
-def _defines(crd: Manifest) -> tuple[str, str]:
+def defines(crd: Manifest) -> tuple[str, str]:
+    """Return group and kind of what a CustomResourceDefinition defines."""
     spec = mapping(crd.body.get("spec"))
     return str(spec.get("group")), str(mapping(spec.get("names")).get("kind"))
 

@@ -10,9 +10,10 @@ from typing import Any
 from conformance.errors import Incomplete
 from conformance.judge import Judge
 from conformance.render import Renderer, Rendering, ValuesSet, metadata_of
+from conformance.replacing import Replacer
 from conformance.rules.baseline_values import as_before
 from conformance.rules.bumped import bumped
-from conformance.rules.inputs import Given, Grown, Judged, Pair, Rendered, Repeats, Version
+from conformance.rules.inputs import Given, Grown, Judged, Pair, Rendered, Repeats, Replaced, Version
 from conformance.rules.surroundings import all_surroundings, may_ask_the_clock
 
 
@@ -28,7 +29,7 @@ class Gathering:
         self._renderer, self._judge, self._given = renderer, judge, given
         self._inputs: Mapping[type, Callable[[], Iterator[Any]]] = {
             Grown: self._grown, Judged: self._judged, Pair: self._pairs, Rendered: self._rendered,
-            Repeats: self._repeats,
+            Repeats: self._repeats, Replaced: self._replaced,
         }  # fmt: skip
 
     def of(self, wanted: type) -> Iterator[Any]:
@@ -142,6 +143,12 @@ class Gathering:
                 if chart == self.candidate or version.rendering.refusal is None:
                     verdicts = judge.review(version.manifests)
                     yield Judged(version, tuple(verdicts), judge.version, self._both(chart, version, values))
+
+    def _replaced(self) -> Iterator[Replaced]:
+        replacer = Replacer(self._require_judge())
+        for pair in self._pairs():
+            found = replacer.replacements(pair.before.manifests, pair.after.manifests)
+            yield Replaced(pair, tuple(found))
 
     def _require_judge(self) -> Judge:
         if self._judge is None:

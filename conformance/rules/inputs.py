@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from conformance.judge import Verdict
 from conformance.manifests import Manifests
 from conformance.render import Rendering
+from conformance.replacing import Replacement
 
 
 @dataclass(frozen=True)
@@ -93,3 +94,16 @@ class Grown:
     before: Version
     after: Version
     where: str = ""
+
+
+@dataclass(frozen=True)
+class Replaced:
+    """A pair, and the judge's word on each object of one version in the place of the other's."""
+
+    pair: Pair
+    replacements: tuple[Replacement, ...]
+
+    @property
+    def where(self) -> str:
+        """Return what names the values, unless they are the run's own."""
+        return self.pair.where
