@@ -205,11 +205,17 @@ def test_a_baseline_is_the_runs_and_not_the_contracts(tmp_path: Path) -> None:
 
 def test_a_stub_is_no_application(tmp_path: Path) -> None:
     assert lacks(contract(tmp_path), ("application",), baseline=False) == []
-    (lack,) = lacks(builtin(), ("baseline", "services", "crds", "application"), baseline=True)
-    assert (lack.need, lack.declared) == ("application", False)
-    stub = builtin().stub
-    assert stub
-    assert stub.reason in lack.reason
+    assert lacks(builtin(), ("baseline", "services", "crds", "application"), baseline=True) == []
+    found = load(EXAMPLE)
+    (lack,) = lacks(found, ("services", "application"), baseline=True)
+    assert (lack.need, lack.declared) == ("application", True)
+    assert found.stub
+    assert found.stub.reason in str(WHY_UNMET["application"](found))
+
+
+def test_the_reference_platform_is_an_application_with_an_image_for_each_role_and_its_runs() -> None:
+    assert builtin().image_names == {"control-plane", "controllers", "runner"}
+    assert load(EXAMPLE).image_names >= {"further"}
 
 
 def test_lacks_keep_the_order_asked(tmp_path: Path) -> None:
