@@ -7,7 +7,7 @@ from pathlib import Path
 from conformance.manifests import Manifests
 from conformance.refusal import Refusal
 from conformance.render import PLAIN, Rendering, Surroundings, ValuesSet
-from conformance.rules.inputs import Pair, Version
+from conformance.rules.inputs import Grown, Pair, Version
 
 OWN = ValuesSet("own")
 
@@ -31,6 +31,12 @@ def pair(before: list[str], after: list[str], *, only_version: bool = False) -> 
         Version("the candidate 1.1.0", rendering(*after)),
         only_version,
     )
+
+
+def grown(before: list[str], after: list[str]) -> Grown:
+    """Return two versions with values that a user of the first can have."""
+    both = pair(before, after)
+    return Grown(both.before, both.after)
 
 
 def plain(kind: str, name: str, version: str = "v1", annotations: str = "") -> str:

@@ -102,9 +102,10 @@ class Gathering:
         """Yield baseline and candidate, then candidate and its next release, where both render."""
         for values in self.values:
             candidate = self._version(self.candidate, values)
-            pairs = [Pair(candidate, self._version(self._bumped, values), True, self._where(values))]
+            where, given = self._where(values), self._given
+            pairs = [Pair(candidate, self._version(self._bumped, values), True, where, given)]
             if self.baseline is not None:
-                pairs.insert(0, Pair(self._version(self.baseline, values), candidate, False, self._where(values)))
+                pairs.insert(0, Pair(self._version(self.baseline, values), candidate, False, where, given))
             for pair in pairs:
                 if pair.before.rendering.refusal is None and pair.after.rendering.refusal is None:
                     yield pair

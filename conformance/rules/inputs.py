@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from conformance.contract.allowances import Kept
 from conformance.judge import Verdict
 from conformance.manifests import Manifests
 from conformance.render import Rendering
@@ -16,13 +17,14 @@ class Given:
     """What the contract says of the surroundings: what exists before the install, what is pinned.
 
     `secrets` and `config_maps` hold the keys of each object in the release's namespace by its name; `pinned`
-    names the workloads whose image the contract pins by digest.
+    names the workloads whose image the contract pins by digest, `kept` what outlives the release on purpose.
     """
 
     namespace: str = ""
     secrets: Mapping[str, frozenset[str]] = field(default_factory=dict, hash=False)
     config_maps: Mapping[str, frozenset[str]] = field(default_factory=dict, hash=False)
     pinned: frozenset[str] = frozenset()
+    kept: tuple[Kept, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Pair:
     after: Version
     only_version: bool = False
     where: str = ""
+    given: Given = Given()
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from conformance.rules.inputs import Given
 
 #: The modules that declare rules.
 _FAMILIES = (
-    "crds", "determinism", "images", "lists", "names", "ports", "references", "replacing", "schema",
-    "selecting", "selectors", "writers",
+    "additions", "crds", "determinism", "images", "keeping", "lists", "names", "ports", "references", "replacing",
+    "rights", "schema", "selecting", "selectors", "writers",
 )  # fmt: skip
 
 
