@@ -27,6 +27,7 @@ NEEDS = {
     "application": "the chart's real images, not the stub",
     "gitops": "a GitOps overlay declared in the contract",
     "database": "a database with its server declared in the contract",
+    "environment": "a table of values and the variables that they become, declared in the contract",
     "migrations": "the variable of the migrations' mode declared in the contract",
     "checksums": "checksum annotations declared in the contract",
 }

@@ -26,7 +26,7 @@ from conformance.options import HELM, KUBE_VERSION, Options
 from conformance.preparation import Preparation, prepared
 from conformance.provision import Tools
 from conformance.report.result import CheckResult, judged
-from conformance.rules import opened
+from conformance.rules import chooses_values, load, opened
 from conformance.run import Runner
 from conformance.running import judge_rules, workers_carried
 from conformance.subject import BASELINE, CANDIDATE, Subject, placeholders
@@ -81,9 +81,10 @@ def mutate(
 ) -> list[Trial]:
     """Try mutants, all or those that one of `ids` has to catch (or are called so), and the healthy chart.
 
-    All rules are asked about every mutant. One whose named catcher is a scenario lives on a cluster under that
-    scenario; with `matrix` every mutant does, under all. With `rules_only` no cluster is made, and mutants of
-    scenarios are left out. Raises `BadInput` for an id that has no mutant.
+    All rules are asked about every mutant; those that choose values, which take most of the time, only where it
+    names one of them. One whose named catcher is a scenario lives on a cluster under that scenario; with `matrix`
+    every mutant does, under all. With `rules_only` no cluster is made, and mutants of scenarios are left out.
+    Raises `BadInput` for an id that has no mutant.
     """
     catalogue.load()
     chosen = [found for found in mutants() if not ids or set(ids) & {found.name, *found.caught_by}]
@@ -142,8 +143,10 @@ def _rules_on(mutant: Mutant | None, helm: int, tools: Tools, runner: Runner, ju
     values = (*promised.values_files, *(mutant.values if mutant else ()))
     images = placeholders(promised)
     subject = Subject(promised, charts[CANDIDATE], charts[BASELINE], values, KUBE_VERSION, helm, images)
-    with opened(subject, tools, runner, folder, judge=judge) as rules:
-        results = judge_rules(rules, promised)
+    trying = mutant is None or any(map(chooses_values, load().keys() & set(mutant.caught_by)))
+    asked = [id_ for id_ in load() if trying or not chooses_values(id_)]
+    with opened(subject, tools, runner, folder, judge=judge, trials=trying) as rules:
+        results = judge_rules(rules, promised, asked)
     log.info("%s: the rules have judged", mutant.name if mutant else "the healthy chart")
     return _trial(mutant, results)
 

@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -66,10 +66,13 @@ def rules(options: Options, *, as_json: bool) -> int:
     return verdict(results).exit_status
 
 
-def judge_rules(judging: Rules, contract: Contract) -> list[CheckResult]:
-    """Return how each rule ended. Raises `BadInput` where the chart does not render with the run's own values."""
+def judge_rules(judging: Rules, contract: Contract, ids: Collection[str] = ()) -> list[CheckResult]:
+    """Return how each rule, or each of `ids`, ended.
+
+    Raises `BadInput` where the chart does not render with the run's own values.
+    """
     # Determinism last: its last rendering may have to wait for another second, which the others may as well fill.
-    ids = sorted(load(), key=lambda id_: (id_ == "render/deterministic", id_))
+    ids = sorted(ids or load(), key=lambda id_: (id_ == "render/deterministic", id_))
     return sorted((_judged(judging, contract, id_) for id_ in ids), key=lambda result: result.id)
 
 

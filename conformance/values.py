@@ -1,8 +1,8 @@
-"""The caller's values files: read, and what in them may be a secret."""
+"""Values: the caller's files, what in them may be a secret, and how Helm lays values over each other."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,38 @@ def possible_secrets(values: dict[str, Any], public: str) -> Iterator[str]:
     for text in _texts(values):
         if len(text) >= SHORTEST_SECRET and text not in public:
             yield text
+
+
+def overlaid(*layers: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values laid over each other as Helm does it, the last wins: mappings merge, null removes."""
+    result: dict[str, Any] = {}
+    for layer in layers:
+        for key, value in layer.items():
+            if isinstance(value, Mapping):
+                below = result.get(key)
+                result[key] = overlaid(below if isinstance(below, Mapping) else {}, value)
+            elif value is None:
+                result.pop(key, None)
+            else:
+                result[key] = value
+    return result
+
+
+def value_at(values: Mapping[str, Any], keys: Iterable[str]) -> Any:  # noqa: ANN401 - any value
+    """Return the value at a path of keys, None where there is none."""
+    found: Any = values
+    for key in keys:
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found
+
+
+def as_text(value: object) -> str | None:
+    """Return the text that a scalar value becomes in an environment; None for nothing, lists and mappings."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value) if isinstance(value, str | int | float) else None
 
 
 def _texts(value: Any) -> Iterator[str]:  # noqa: ANN401 - any part of the values

@@ -14,7 +14,7 @@ from conformance.errors import BadInput, Incomplete, MachineLacks
 from conformance.judge import Answer, Judge, Verdict
 from conformance.manifests import Manifests
 from conformance.render import Renderer, ValuesSet
-from conformance.rules import Rules, load
+from conformance.rules import Rules, chooses_values, load
 from conformance.rules.bumped import bumped
 from conformance.rules.surroundings import all_surroundings, functions, may_ask_the_clock
 from conformance.run import Runner
@@ -75,7 +75,8 @@ def test_a_sound_pair_passes_everything(renderer: Renderer, tmp_path: Path) -> N
     judge, baseline = FakeJudge(), chart(tmp_path / "old", STABLE)
     rules = Rules(chart(tmp_path / "new", STABLE), renderer, judge, values=[OWN], baseline=baseline)
     rules.begin()
-    assert {id_: rules.judge(id_) for id_ in load()} == {id_: [] for id_ in load()}
+    ids = [id_ for id_ in load() if not chooses_values(id_)]
+    assert {id_: rules.judge(id_) for id_ in ids} == {id_: [] for id_ in ids}
     assert judge.started == 1
 
 
@@ -83,6 +84,15 @@ def test_without_a_baseline_the_pair_rules_are_incomplete(renderer: Renderer, tm
     rules = Rules(chart(tmp_path / "new", STABLE), renderer, FakeJudge(), values=[OWN])
     for id_ in ("render/stable-names", "render/stable-selectors"):
         with pytest.raises(Incomplete, match="--baseline"):
+            rules.judge(id_)
+
+
+def test_without_a_contract_the_rules_that_choose_values_are_incomplete(
+    renderer: Renderer, tmp_path: Path
+) -> None:
+    rules = Rules(chart(tmp_path / "new", STABLE), renderer, FakeJudge(), values=[OWN])
+    for id_ in filter(chooses_values, load()):
+        with pytest.raises(Incomplete, match="no contract"):
             rules.judge(id_)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from conformance.contract.allowances import Accepted, AllowedWarning, Kept
+from conformance.contract.environment import Environment, Layer, Sample, Source, Variable
 from conformance.contract.images import ImageLike, image_values
 from conformance.contract.load import builtin, load
+from conformance.contract.migrations import Migrations
 from conformance.contract.model import COMPONENTS, RUNNER, Contract
 from conformance.contract.needs import Lack, lacks
 from conformance.contract.parts import (
@@ -20,7 +22,6 @@ from conformance.contract.parts import (
 )
 from conformance.contract.rendered import require_rendered
 from conformance.contract.schema import json_schema
-from conformance.contract.variables import Migrations
 
 __all__ = [
     "COMPONENTS",
@@ -30,16 +31,21 @@ __all__ = [
     "ConfigMap",
     "Contract",
     "Crds",
+    "Environment",
     "Example",
     "ImageLike",
     "ImagePaths",
     "Kept",
     "Lack",
+    "Layer",
     "Migrations",
     "Phase",
+    "Sample",
     "Secret",
     "Service",
+    "Source",
     "Stub",
+    "Variable",
     "Workload",
     "builtin",
     "image_values",

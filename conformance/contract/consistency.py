@@ -15,6 +15,7 @@ from conformance.checks import NEEDS
 from conformance.contract.images import steps
 from conformance.contract.model import COMPONENTS, Contract
 from conformance.contract.needs import WHY_UNMET
+from conformance.contract.variables import of_variables
 from conformance.errors import BadInput
 from conformance.located_yaml import Place
 
@@ -36,7 +37,7 @@ def contradictions(contract: Contract, folder: Path, known_ids: Collection[str] 
     yield from _examples(contract)
     yield from _checksums(contract)
     yield from _database(contract)
-    yield from _migrations(contract)
+    yield from of_variables(contract)
     yield from _patterns(contract)
     yield from _absent(contract)
     yield from _accepted(contract, known_ids)
@@ -227,25 +228,6 @@ def _database(contract: Contract) -> Iterator[Contradiction]:
                     "drop it there"
                 ),
             )
-
-
-def _migrations(contract: Contract) -> Iterator[Contradiction]:
-    found = contract.migrations
-    if found is None:
-        return
-    roles = dict.fromkeys(workload.role for workload in contract.workloads)
-    for key, role, taken in (
-        ("controllersRole", found.controllers_role, True),
-        ("controlPlaneRole", found.control_plane_role, found.control_plane is not None),
-    ):
-        if taken and role not in roles:
-            yield (
-                ("migrations", key),
-                f"expected the role of a workload, one of {', '.join(roles)}, seen {role}",
-            )
-    for number, text in enumerate(found.auto if "auto" in found.model_fields_set else ()):
-        if found.skips(text):
-            yield ("migrations", "auto", number), f"expected a spelling that is not under `skip`, seen {text}"
 
 
 def _patterns(contract: Contract) -> Iterator[Contradiction]:

@@ -11,6 +11,8 @@ from pydantic import Field, PrivateAttr
 
 from conformance.chart.address import seen_from
 from conformance.contract.allowances import Absent, Accepted, AllowedWarning, Kept
+from conformance.contract.environment import Environment
+from conformance.contract.migrations import Migrations
 from conformance.contract.parts import (
     Checksums,
     Crds,
@@ -29,7 +31,6 @@ from conformance.contract.parts import (
     Values,
     Workload,
 )
-from conformance.contract.variables import Migrations
 from conformance.located_yaml import Located, Place, dotted
 
 #: Names of images that are no workload's: what the application's own Jobs run, and further ones of the stub.
@@ -70,6 +71,8 @@ class Contract(Part):
     """The pod annotations by which a changed Secret or ConfigMap rolls its consumers."""
     database: Database | None = None
     """The database that the application uses."""
+    environment: Environment | None = None
+    """Which values become which variables of the containers' environment."""
     migrations: Migrations | None = None
     """Who applies the database's migrations, and how a variable of the environment says so."""
     policies: Policies = Policies()

@@ -35,6 +35,7 @@ WHY_UNMET: Mapping[str, Callable[[Contract], str | None]] = {
     "database": _declares(
         "`database` with a `server`", lambda contract: contract.database and contract.database.server
     ),
+    "environment": _declares("`environment`", lambda contract: contract.environment),
     "migrations": _declares("`migrations`", lambda contract: contract.migrations),
     "checksums": _declares("`checksums`", lambda contract: contract.checksums),
 }

@@ -1,45 +1,75 @@
-"""The sections of a contract about environment variables: the values behind them, and the migrations' mode."""
+"""What the sections `environment` and `migrations` may not say: see `consistency`."""
 
 from __future__ import annotations
 
-from pydantic import Field
+from collections.abc import Iterable, Iterator
 
-from conformance.contract.parts import EnvironmentName, Label, Part, Text, ValuePath
-
-
-class Migrations(Part):
-    """Who applies the database's migrations, and how a variable of the environment says so.
-
-    The mode is `skip` for the spellings listed, in any case and with spaces around them; everything else is
-    `auto`, also a variable that is missing or empty. ../shared/seeds 003: "resolveMigrationsMode()".
-    """
-
-    variable: EnvironmentName
-    """The variable that says the mode."""
-    controllers: ValuePath
-    """Where the values take variables, by name, of the workloads that must never migrate."""
-    control_plane: ValuePath | None = None
-    """Where the values take variables, by name, of the workloads that may migrate."""
-    shared: ValuePath | None = None
-    """Where the values take variables, by name, of both; the chart must not let the controllers migrate by it."""
-    sources: tuple[ValuePath, ...] = ()
-    """Where the values take the data of ConfigMaps and Secrets of the chart that the controllers read with
-    envFrom; the chart must not let the controllers migrate by it either."""
-    controllers_role: Label = "controllers"
-    """The role of the workloads that must never migrate."""
-    control_plane_role: Label = "control-plane"
-    """The role of the workloads that may migrate."""
-    skip: tuple[Text, ...] = Field(default=("skip", "disabled", "false", "0", "off"), min_length=1)
-    """The spellings of `skip`."""
-    auto: tuple[str, ...] = Field(
-        default=("auto", "true", "1", "on", "enabled", "yes", "no", "none", "skipped"), min_length=1
-    )
-    """Spellings of `auto` that the chart must refuse; the first is the usual one. More are tried than these."""
-
-    def skips(self, text: str | None) -> bool:
-        """Say whether the application reads a variable's text, or None where it is missing, as `skip`."""
-        return text is not None and _plain(text) in map(_plain, self.skip)
+from conformance.contract.environment import Environment, Variable
+from conformance.contract.model import Contract
+from conformance.located_yaml import Place
 
 
-def _plain(text: str) -> str:
-    return text.strip().lower()
+def of_variables(contract: Contract) -> Iterator[tuple[Place, str]]:
+    """Yield the place and the sentence of each contradiction."""
+    yield from _migrations(contract)
+    if contract.environment:
+        yield from _roles(contract, contract.environment)
+        for number, row in enumerate(contract.environment.variables):
+            yield from _row(("environment", "variables", number), row, contract.environment)
+
+
+def _roles(contract: Contract, environment: Environment) -> Iterator[tuple[Place, str]]:
+    known = dict.fromkeys(workload.role for workload in contract.workloads)
+    named: dict[str, list[tuple[str, ...]]] = {
+        "layers": [layer.roles for layer in environment.layers],
+        "variables": [row.roles for row in environment.variables],
+        "sources": [source.roles for source in environment.sources],
+    }
+    for key, entries in named.items():
+        for number, roles in enumerate(entries):
+            for at, role in enumerate(roles):
+                if role not in known:
+                    yield ("environment", key, number, "roles", at), _no_role(known, role)
+
+
+def _row(place: Place, row: Variable, environment: Environment) -> Iterator[tuple[Place, str]]:
+    if row.value is None and (row.samples or row.default is None):
+        yield place, "expected `value`, or the `default` that the templates set and no samples; say which it is"
+    if row.value is not None and not row.samples:
+        yield place, "expected at least one of `samples` for the value, seen none; add one"
+    for number, sample in enumerate(row.samples):
+        told = {"text", "parsed", "secret"} & sample.model_fields_set
+        if len(told) > 1:
+            yield (
+                (*place, "samples", number),
+                "expected one of `text`, `json` and `secret`, seen several; drop some",
+            )
+    if row.overrides[0] == row.overrides[1]:
+        yield (*place, "overrides"), "expected texts that differ, seen the same twice; change one"
+    layers = [layer.values for layer in environment.layers]
+    for number, path in enumerate(row.above):
+        if path not in layers:
+            yield (*place, "above", number), f"expected one of the layers {', '.join(layers)}, seen {path}"
+
+
+def _migrations(contract: Contract) -> Iterator[tuple[Place, str]]:
+    found = contract.migrations
+    if found is None:
+        return
+    roles = dict.fromkeys(workload.role for workload in contract.workloads)
+    for key, role, taken in (
+        ("controllersRole", found.controllers_role, True),
+        ("controlPlaneRole", found.control_plane_role, found.control_plane is not None),
+    ):
+        if taken and role not in roles:
+            yield (
+                ("migrations", key),
+                _no_role(roles, role),
+            )
+    for number, text in enumerate(found.auto if "auto" in found.model_fields_set else ()):
+        if found.skips(text):
+            yield ("migrations", "auto", number), f"expected a spelling that is not under `skip`, seen {text}"
+
+
+def _no_role(known: Iterable[str], seen: str) -> str:
+    return f"expected the role of a workload, one of {', '.join(known)}, seen {seen}"

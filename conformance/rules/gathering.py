@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from conformance.contract import Contract
 from conformance.errors import Incomplete
 from conformance.judge import Judge
 from conformance.render import Renderer, Rendering, ValuesSet, metadata_of
@@ -14,7 +15,9 @@ from conformance.replacing import Replacer
 from conformance.rules.baseline_values import as_before
 from conformance.rules.bumped import bumped
 from conformance.rules.inputs import Given, Grown, Judged, Pair, Rendered, Repeats, Replaced, Version
+from conformance.rules.planning import planned, trials
 from conformance.rules.surroundings import all_surroundings, may_ask_the_clock
+from conformance.rules.trials import Trials
 
 
 class Gathering:
@@ -23,13 +26,14 @@ class Gathering:
     def __init__(
         self, candidate: Path, renderer: Renderer, judge: Judge | None, *, values: Sequence[ValuesSet],
         baseline: Path | None = None, given: Given = Given(),  # noqa: B008 - frozen
+        contract: Contract | None = None,
     ) -> None:  # fmt: skip
         self.candidate, self.baseline = candidate, baseline
         self.values = tuple(values)
-        self._renderer, self._judge, self._given = renderer, judge, given
+        self._renderer, self._judge, self._given, self._contract = renderer, judge, given, contract
         self._inputs: Mapping[type, Callable[[], Iterator[Any]]] = {
             Grown: self._grown, Judged: self._judged, Pair: self._pairs, Rendered: self._rendered,
-            Repeats: self._repeats, Replaced: self._replaced,
+            Repeats: self._repeats, Replaced: self._replaced, Trials: self._trials,
         }  # fmt: skip
 
     def of(self, wanted: type) -> Iterator[Any]:
@@ -48,6 +52,8 @@ class Gathering:
         for values in self.values:
             for surroundings in self._surroundings[: -1 if self._ticks else None]:
                 self._renderer.submit(self.candidate, values, surroundings)
+        for found in self._trials() if self._contract else ():
+            planned(found)
 
     def charts(self) -> list[Path]:
         """Return the candidate, and the baseline where there is one."""
@@ -150,6 +156,11 @@ class Gathering:
         for pair in self._pairs():
             found = replacer.replacements(pair.before.manifests, pair.after.manifests)
             yield Replaced(pair, tuple(found))
+
+    def _trials(self) -> Iterator[Trials]:
+        if self._contract is None:
+            raise Incomplete("there is no contract that says what values come to")
+        yield trials(self._contract, self.candidate, self.values, self._renderer)
 
     def _require_judge(self) -> Judge:
         if self._judge is None:

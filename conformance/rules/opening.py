@@ -24,16 +24,18 @@ OWN = "of the run"
 
 @contextmanager
 def opened(
-    subject: Subject, tools: Tools, runner: Runner, folder: Path, *, judge: Judge | None = None
-) -> Iterator[Rules]:
+    subject: Subject, tools: Tools, runner: Runner, folder: Path, *, judge: Judge | None = None,
+    trials: bool = True,
+) -> Iterator[Rules]:  # fmt: skip
     """Begin to render the charts and to start a judge, or use one that serves others as well.
 
     `folder` is a private one of the suite's own. Whether the charts may be used at all, `require_usable` says.
+    Without `trials` no rule that chooses values may be asked.
     """
     with contextlib.ExitStack() as stack:
         renderer = stack.enter_context(_renderer(subject, tools, runner, folder))
         judge = judge or stack.enter_context(Judge(tools.judge, runner, _room(folder, "judge")))
-        rules = _rules(subject, renderer, judge)
+        rules = _rules(subject, renderer, judge, trials=trials)
         rules.begin()
         yield rules
 
@@ -79,11 +81,11 @@ def _renderer(subject: Subject, tools: Tools, runner: Runner, folder: Path) -> R
     )  # fmt: skip
 
 
-def _rules(subject: Subject, renderer: Renderer, judge: Judge | None) -> Rules:
+def _rules(subject: Subject, renderer: Renderer, judge: Judge | None, *, trials: bool = True) -> Rules:
     baseline = subject.baseline.folder if subject.baseline else None
     return Rules(
         subject.candidate.folder, renderer, judge, values=values_sets(subject), baseline=baseline,
-        given=given(subject.contract),
+        given=given(subject.contract), contract=subject.contract if trials else None,
     )  # fmt: skip
 
 

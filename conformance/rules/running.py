@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from conformance.checks import REGISTRY, Check, Finding
+from conformance.contract import Contract
 from conformance.errors import Incomplete
 from conformance.judge import Judge
 from conformance.manifests import Manifests
@@ -17,11 +18,12 @@ from conformance.render import Renderer, ValuesSet
 from conformance.rules.gathering import Gathering
 from conformance.rules.guard import guard
 from conformance.rules.inputs import Given
+from conformance.rules.trials import Trials
 
 #: The modules that declare rules.
 _FAMILIES = (
-    "additions", "crds", "determinism", "images", "keeping", "lists", "names", "ports", "references", "replacing",
-    "rights", "schema", "selecting", "selectors", "writers",
+    "additions", "crds", "determinism", "environment", "images", "keeping", "lists", "migrations", "names",
+    "ports", "references", "replacing", "rights", "schema", "selecting", "selectors", "writers",
 )  # fmt: skip
 
 
@@ -35,18 +37,21 @@ def load() -> dict[str, Check]:
 class Rules:
     """One candidate, perhaps with a baseline, under rules. `values[0]` are the run's own, the rest further sets.
 
-    The renderer and the judge belong to the caller and may serve many charts; without a judge the rules that
-    ask for one are incomplete.
+    The renderer and the judge belong to the caller and may serve many charts; without a judge or a contract the
+    rules that ask for one are incomplete.
     """
 
     def __init__(
         self, candidate: Path, renderer: Renderer, judge: Judge | None, *, values: Sequence[ValuesSet],
         baseline: Path | None = None, given: Given = Given(),  # noqa: B008 - frozen
+        contract: Contract | None = None,
     ) -> None:  # fmt: skip
         self.candidate, self.baseline = candidate, baseline
         self.values = tuple(values)
         self._renderer = renderer
-        self._gathered = Gathering(candidate, renderer, judge, values=values, baseline=baseline, given=given)
+        self._gathered = Gathering(
+            candidate, renderer, judge, values=values, baseline=baseline, given=given, contract=contract
+        )
         load()
 
     def begin(self) -> None:
@@ -92,6 +97,11 @@ class Rules:
         if not found and "baseline" in check.needs and self.baseline is None:
             raise Incomplete("there is no baseline to compare with; name one with --baseline")
         return list(found.values())
+
+
+def chooses_values(id_: str) -> bool:
+    """Say whether a rule renders with values of its own choice, which takes most of the time of all rules."""
+    return _input_of(load()[id_].function) is Trials
 
 
 def _input_of(function: Callable[..., Any]) -> type:

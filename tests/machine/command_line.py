@@ -38,6 +38,7 @@ workloads:
   - {name: mine, kind: Deployment, role: web, container: server}
 absent:
   - {need: crds, reason: the chart has none}
+  - {need: migrations, reason: the chart has no database}
 """
 
 

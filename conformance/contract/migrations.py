@@ -1,0 +1,45 @@
+"""The section of a contract that says who applies the database's migrations."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from conformance.contract.parts import EnvironmentName, Label, Part, Text, ValuePath
+
+
+class Migrations(Part):
+    """Who applies the database's migrations, and how a variable of the environment says so.
+
+    The mode is `skip` for the spellings listed, in any case and with spaces around them; everything else is
+    `auto`, also a variable that is missing or empty. ../shared/seeds 003: "resolveMigrationsMode()".
+    """
+
+    variable: EnvironmentName
+    """The variable that says the mode."""
+    controllers: ValuePath
+    """Where the values take variables, by name, of the workloads that must never migrate."""
+    control_plane: ValuePath | None = None
+    """Where the values take variables, by name, of the workloads that may migrate."""
+    shared: ValuePath | None = None
+    """Where the values take variables, by name, of both; the chart must not let the controllers migrate by it."""
+    sources: tuple[ValuePath, ...] = ()
+    """Where the values take the data of ConfigMaps and Secrets of the chart that the controllers read with
+    envFrom; the chart must not let the controllers migrate by it either."""
+    controllers_role: Label = "controllers"
+    """The role of the workloads that must never migrate."""
+    control_plane_role: Label = "control-plane"
+    """The role of the workloads that may migrate."""
+    skip: tuple[Text, ...] = Field(default=("skip", "disabled", "false", "0", "off"), min_length=1)
+    """The spellings of `skip`."""
+    auto: tuple[str, ...] = Field(
+        default=("auto", "true", "1", "on", "enabled", "yes", "no", "none", "skipped"), min_length=1
+    )
+    """Spellings of `auto` that the chart must refuse; the first is the usual one. More are tried than these."""
+
+    def skips(self, text: str | None) -> bool:
+        """Say whether the application reads a variable's text, or None where it is missing, as `skip`."""
+        return text is not None and _plain(text) in map(_plain, self.skip)
+
+
+def _plain(text: str) -> str:
+    return text.strip().lower()

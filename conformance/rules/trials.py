@@ -1,0 +1,89 @@
+"""Renderings with values that a rule chooses: what a chart makes of them is what it promises about them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+
+from conformance.contract import Contract, Workload
+from conformance.contract.images import nested
+from conformance.environment import Seen, seen
+from conformance.manifests import Manifest, ObjectKey
+from conformance.render import Rendering
+from conformance.values import overlaid
+
+#: Values to set on top of the run's own, by their paths.
+Settings = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Trials:
+    """The candidate under values of the rules' own choice, on top of the run's, and the contract that judges it.
+
+    `name` is the chart's; `defaults` are its own values, `files` what the run's files and images say on top.
+    """
+
+    name: str
+    contract: Contract
+    defaults: Mapping[str, Any]
+    files: Mapping[str, Any]
+    submit: Callable[[Mapping[str, Any]], Future[Rendering]]
+    #: Renderings of the run's own values and each further set, unchanged.
+    as_given: Callable[[], Sequence[Rendering]]
+    #: Every trial says itself with which values it was made.
+    where: str = ""
+
+    def render(self, settings: Iterable[Settings]) -> list[Rendering]:
+        """Return the renderings with each of the settings, made side by side."""
+        begun = [self.submit(structure(setting)) for setting in settings]
+        return [rendering.result() for rendering in begun]
+
+    def values(self, settings: Settings) -> dict[str, Any]:
+        """Return the values that the templates see with these settings."""
+        return overlaid(self.defaults, self.files, structure(settings))
+
+    def of_roles(self, rendering: Rendering, roles: Iterable[str]) -> list[tuple[Workload, Manifest | None]]:
+        """Return the declared workloads of some roles, each as the rendering has it."""
+        wanted = set(roles)
+        namespace = self.contract.release.namespace
+        return [
+            (found, rendering.manifests.get(ObjectKey("apps", found.kind, namespace, found.name)))
+            for found in self.contract.workloads
+            if found.role in wanted
+        ]
+
+
+def structure(settings: Settings) -> dict[str, Any]:
+    """Return settings as Helm takes them: paths become mappings in each other."""
+    result: dict[str, Any] = {}
+    for path, value in settings.items():
+        put(result, nested(path, value))
+    return result
+
+
+def put(into: dict[str, Any], more: Mapping[str, Any]) -> None:
+    """Lay values over others, in place; unlike Helm, a null stays and is handed on."""
+    for key, value in more.items():
+        if isinstance(value, Mapping) and isinstance(into.get(key), dict):
+            put(into[key], value)
+        else:
+            into[key] = value
+
+
+def sees(variable: str, workload: Workload, manifest: Manifest, rendering: Rendering) -> Seen:
+    """Return what the declared container of a workload sees of a variable."""
+    return seen(variable, manifest, workload.container, rendering.manifests)
+
+
+def told(settings: Settings) -> str:
+    """Return settings as a finding names them."""
+    shown = [f"{path}={_short(value)}" for path, value in settings.items()]
+    return " and ".join(shown) or "the run's own values"
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:60]}…"
