@@ -1,7 +1,8 @@
-"""The mutants: deliberate defects of the reference chart, and the checks that must catch them."""
+"""The mutants: deliberate defects of the reference chart or platform, and the checks that must catch them."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import yaml
 from conformance import paths
 from conformance.chart import Chart, reference_chart
 from conformance.errors import BadInput
+from conformance.patching import patched
 from conformance.run import Runner
 from conformance.subject import BASELINE, CANDIDATE
 
@@ -46,8 +48,17 @@ class Mutant:
 
     def chart(self, side: str, into: Path, runner: Runner) -> Chart:
         """Return the chart of a side, broken or not, made below `into`."""
-        patch = self.folder / "chart.patch" if self.breaks(side) else None
-        return reference_chart(VERSIONS[side], into, runner, patch)
+        patch = self.folder / "chart.patch"
+        broken = self.breaks(side) and patch.is_file()
+        return reference_chart(VERSIONS[side], into, runner, patch if broken else None)
+
+    def platform(self, side: str, into: Path, runner: Runner) -> Path | None:
+        """Return the source of a side's broken platform, made as the new folder `into`; None where it is whole."""
+        patch = self.folder / "platform.patch"
+        if not (self.breaks(side) and patch.is_file()):
+            return None
+        shutil.copytree(paths.bundle("fixtures") / "platform", into, ignore=shutil.ignore_patterns("__pycache__"))
+        return patched(into, [patch], runner)
 
 
 def mutants() -> list[Mutant]:

@@ -23,7 +23,7 @@ from conformance.judge import Judge
 from conformance.mutants import VERSIONS, Mutant, mutants
 from conformance.observe.deadlines import Deadlines
 from conformance.options import HELM, KUBE_VERSION, Options
-from conformance.preparation import Preparation, prepared
+from conformance.preparation import Preparation, platform_images, prepared
 from conformance.provision import Tools
 from conformance.report.result import CheckResult, judged
 from conformance.rules import chooses_values, load, opened
@@ -111,7 +111,7 @@ def score(trials: Sequence[Trial]) -> Iterator[str]:
         yield f"{said}  {trial.name:<{width}}  {by}".rstrip()
         if trial.mutant and not trial.as_promised:
             only = "only an unrelated check failed" if others else "nothing failed"
-            yield f"        {only}; {trial.mutant.about} See {trial.mutant.folder.name}/chart.patch"
+            yield f"        {only}; {trial.mutant.about} See fixtures/mutants/{trial.mutant.folder.name}"
         yield from (f"        could not judge: {reason}" for reason in trial.unjudged)
     broken = [trial for trial in trials if trial.mutant]
     yield f"score   {sum(trial.as_promised for trial in broken)} of {len(broken)} mutants caught by their check"
@@ -185,6 +185,11 @@ def _lived(mutant: Mutant, preparation: Preparation, lease: Lease, folder: Path,
         candidate=mutant.chart(CANDIDATE, folder / CANDIDATE, preparation.runner),
         baseline=mutant.chart(BASELINE, folder / BASELINE, preparation.runner),
         values=(*subject.values, *mutant.values),
+        images={
+            side: platform_images(preparation.machine, side, source) if source else subject.images[side]
+            for side in (CANDIDATE, BASELINE)
+            for source in [mutant.platform(side, folder / f"{side}-platform", preparation.runner)]
+        },
     )
     scenarios = [id_ for id_, check in REGISTRY.items() if check.kind == "scenario"]
     results = _judged(

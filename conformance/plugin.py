@@ -22,7 +22,7 @@ from conformance.checks import REGISTRY, Outcome
 from conformance.cluster import Lease
 from conformance.contract import lacks
 from conformance.errors import ConformanceError
-from conformance.journey import Installed, Lifecycle
+from conformance.journey import Blocked, Crowded, Installed, Lifecycle
 from conformance.options import HELM, KUBE_VERSION, Options
 from conformance.preparation import Preparation, prepared
 from conformance.report.result import CheckResult, judged
@@ -237,6 +237,20 @@ def installed(preparation: Preparation, lease: Lease) -> Iterator[Installed]:
 def lifecycle(preparation: Preparation, lease: Lease) -> Iterator[Lifecycle]:
     """Yield the baseline's life on a pristine cluster: upgraded to the candidate and rolled back."""
     with Lifecycle(preparation.setting(lease)) as journey:
+        yield journey
+
+
+@pytest.fixture(scope="session")
+def crowded(preparation: Preparation, lease: Lease) -> Iterator[Crowded]:
+    """Yield the candidate's install with two of each workload that may migrate, on a pristine cluster."""
+    with Crowded(preparation.setting(lease)) as journey:
+        yield journey
+
+
+@pytest.fixture(scope="session")
+def blocked(preparation: Preparation, lease: Lease) -> Iterator[Blocked]:
+    """Yield the baseline's life on a pristine cluster: an upgrade whose migration fails, and the way out."""
+    with Blocked(preparation.setting(lease)) as journey:
         yield journey
 
 

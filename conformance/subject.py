@@ -9,9 +9,10 @@ from typing import Any
 
 from conformance.chart import Chart
 from conformance.contract import Contract, ImageLike, Service, image_values
-from conformance.contract.images import merge
+from conformance.contract.images import merge, steps
 from conformance.manifests import Manifests, ObjectKey
 from conformance.observe.calls import Target
+from conformance.values import read_values
 
 #: The two sides of a judgement, as errors and the stub's tags name them.
 CANDIDATE, BASELINE = "candidate", "baseline"
@@ -66,6 +67,16 @@ class Subject:
         if chart is None:
             raise ValueError("the run has no baseline")
         return chart
+
+    def value(self, path: str) -> Any:  # noqa: ANN401 - any value
+        """Return what the run's values files say at a value path, None where they say nothing."""
+        for file in reversed(self.values):
+            found: Any = read_values(file)
+            for step in steps(path):
+                found = found.get(step) if isinstance(found, dict) else None
+            if found is not None:
+                return found
+        return None
 
     def image_values(self, side: str) -> dict[str, Any]:
         """Return the values that make a chart run a side's images; none where the charts run their own."""

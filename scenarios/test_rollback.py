@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from conformance.checks import CORE, Finding, scenario
-from conformance.journey import Lifecycle, judging
+from conformance.journey import Lifecycle, judging, judging_schema
 
 
 @scenario(
@@ -42,3 +42,17 @@ def test_leaves_no_orphans(lifecycle: Lifecycle) -> Iterator[Finding]:
 def test_crds_and_crs_survive(lifecycle: Lifecycle) -> Iterator[Finding]:
     """CustomResourceDefinitions and their resources outlive upgrade and rollback, the same objects."""
     yield from judging.lost_custom_resources(lifecycle.contract, lifecycle.lives())
+
+
+@scenario(
+    "rollback/schema-ahead",
+    level=CORE,
+    seed="000 Rollback-safe principles; 003 Failure Modes",
+    needs=("baseline", "application", "database", "migrations"),
+)
+def test_schema_ahead(lifecycle: Lifecycle) -> Iterator[Finding]:
+    """After the rollback the schema is still ahead, and the earlier version is ready with it and serves."""
+    rollback = lifecycle.rolled_back()
+    yield from judging.not_ready(rollback)
+    yield from judging_schema.undone_schema(lifecycle.installed(), lifecycle.upgraded(), rollback)
+    yield from judging_schema.silent(lifecycle.answering(), "with the schema ahead")

@@ -41,7 +41,7 @@ def test_a_moments_attempts() -> None:
     ]  # fmt: skip
 
 
-def test_what_several_connections_tried_without_a_guard_is_repeated() -> None:
+def test_what_several_hosts_tried_without_a_guard_is_repeated() -> None:
     ((one, other),) = Ledger.parse(LOG).repeated()
     assert (one.process, other.process) == (21, 23)
 

@@ -15,6 +15,7 @@ from conformance.run import Runner
 
 FIXTURES = paths.bundle("fixtures")
 CHART = FIXTURES / "charts" / "agents"
+PLATFORM = paths.bundle("fixtures") / "platform"
 PATCHES = FIXTURES / "charts" / "patches"
 MUTANTS = sorted(path.parent for path in (FIXTURES / "mutants").glob("*/mutant.yaml"))
 VERSIONS = ("0.9.0", "0.9.1", "0.9.2")
@@ -101,8 +102,13 @@ def test_mutant_applies(charts: dict[str, Path], tmp_path: Path, mutant: Path) -
     assert declared["report"]
     sides = {"candidate": ["0.9.2"], "baseline": ["0.9.1"], "both": ["0.9.1", "0.9.2"]}
     for side in sides[declared.get("side", "candidate")]:
-        shutil.copytree(charts[side], tmp_path / side)
-        apply(mutant / "chart.patch", tmp_path / side)
+        if (mutant / "chart.patch").is_file():
+            shutil.copytree(charts[side], tmp_path / side)
+            apply(mutant / "chart.patch", tmp_path / side)
+    if (mutant / "platform.patch").is_file():
+        shutil.copytree(PLATFORM, tmp_path / "platform")
+        apply(mutant / "platform.patch", tmp_path / "platform")
+    assert list(mutant.glob("*.patch"))
 
 
 def test_every_id_is_the_named_catcher_of_a_mutant() -> None:

@@ -9,9 +9,8 @@ import semver
 
 from conformance import paths
 from conformance.errors import BadInput
+from conformance.patching import patched
 from conformance.run import Runner
-
-_SECONDS = 60.0
 
 
 def versions() -> list[str]:
@@ -36,9 +35,4 @@ def materialise(version: str, into: Path, runner: Runner, patch: Path | None = N
         )
     shutil.copytree(root / "agents", into)
     steps = [root / "patches" / f"{step}.patch" for step in known[1 : known.index(version) + 1]]
-    for step in [*steps, *([patch] if patch else [])]:
-        # With a ceiling git looks for no repository around the folder, to whose top it would apply the patch.
-        alone = {"GIT_CEILING_DIRECTORIES": str(into.resolve().parent), "GIT_CONFIG_NOSYSTEM": "1"}
-        words = ("git", "apply", "--whitespace=nowarn", "--", step.absolute())
-        runner.run(*words, cwd=into, timeout=_SECONDS, env=alone)
-    return into
+    return patched(into, [*steps, *([patch] if patch else [])], runner)

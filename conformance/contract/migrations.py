@@ -2,9 +2,31 @@
 
 from __future__ import annotations
 
+import json
+
 from pydantic import Field
 
 from conformance.contract.parts import EnvironmentName, Label, Part, Text, ValuePath
+
+
+class ModeLine(Part):
+    """The log line, a JSON object, by which a process says at its start which mode it is in."""
+
+    where: dict[Text, str] = Field(min_length=1)
+    """The fields, and their texts, by which the line is known."""
+    mode: Text = "mode"
+    """The field that says the mode: `skip` or `auto`, or one of their spellings."""
+
+    def read(self, line: str) -> str | None:
+        """Return what a line says of the mode, None for any other line."""
+        try:
+            said = json.loads(line)
+        except ValueError:
+            return None
+        if not isinstance(said, dict) or any(said.get(name) != text for name, text in self.where.items()):
+            return None
+        mode = said.get(self.mode)
+        return mode if isinstance(mode, str) else None
 
 
 class Migrations(Part):
@@ -35,6 +57,21 @@ class Migrations(Part):
         default=("auto", "true", "1", "on", "enabled", "yes", "no", "none", "skipped"), min_length=1
     )
     """Spellings of `auto` that the chart must refuse; the first is the usual one. More are tried than these."""
+    log: ModeLine | None = None
+    """How the processes log their mode; left out, `migrations/mode-visible` is incomplete."""
+    applied: Text | None = None
+    """A query (SQL) whose rows are the migrations that the database has, one column: their names. Left out, the
+    checks that watch migrations being applied are incomplete."""
+    replicas: ValuePath | None = None
+    """Where the values take the number of replicas of the workloads that may migrate."""
+
+    def at(self, place: str) -> str:
+        """Return the value path of the variable below a place that takes variables by name."""
+        return f"{place}.{self.variable.replace('.', chr(92) + '.')}"
+
+    def mode(self, text: str | None) -> str:
+        """Return the mode, `skip` or `auto`, that a variable's text means, or None where it is missing."""
+        return "skip" if self.skips(text) else "auto"
 
     def skips(self, text: str | None) -> bool:
         """Say whether the application reads a variable's text, or None where it is missing, as `skip`."""

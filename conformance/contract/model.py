@@ -141,6 +141,14 @@ class Contract(Part):
         """Return what stands in for the chart's images, if that is declared."""
         return self.images.stub
 
+    @property
+    def config_map_keys(self) -> dict[str, frozenset[str]]:
+        """Return the ConfigMaps that the suite makes before the install, with their keys."""
+        made = {found.name: frozenset(found.data) for found in self.prerequisites.config_maps}
+        if self.database and (certificate := self.database.certificate):
+            made[certificate.name] = frozenset({certificate.key})
+        return made
+
     def workload(self, role: str) -> Workload | None:
         """Return the first workload of a role, None where the contract declares none."""
         return next((workload for workload in self.workloads if workload.role == role), None)

@@ -58,7 +58,7 @@ class Ledger:
         return Ledger(tuple(found for found in self.statements if begin <= found.at <= end))
 
     def repeated(self) -> Iterator[tuple[Statement, ...]]:
-        """Yield the attempts to do one thing over several connections, where nothing guards it (`IF NOT EXISTS`).
+        """Yield the attempts of several hosts to do one thing, where nothing guards it (`IF NOT EXISTS`).
 
         Two migrators at once are seen by this also where the database refuses the later one.
         """
@@ -66,7 +66,7 @@ class Ledger:
         for found in self.statements:
             if not re.search(r"\bIF\s+(NOT\s+)?EXISTS\b|\bOR\s+REPLACE\b", found.text, re.IGNORECASE):
                 by_text.setdefault(" ".join(found.text.split()), []).append(found)
-        yield from (tuple(same) for same in by_text.values() if len({found.process for found in same}) > 1)
+        yield from (tuple(same) for same in by_text.values() if len({found.host for found in same}) > 1)
 
 
 def _entries(lines: Iterable[str]) -> Iterator[re.Match[str]]:

@@ -37,6 +37,23 @@ class Credentials:
         return {OWNER: self.application, CONTROLLERS: self.controllers}[role]
 
 
+#: Where the suite's own objects are in the application's database, out of the application's sight.
+_OWN = "conformance"
+#: Commands after which a change to the schema fails, the suite's own apart (PostgreSQL's "Event Triggers").
+_REFUSE = f"""
+CREATE FUNCTION {_OWN}.refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+  IF session_user <> 'postgres' THEN
+    RAISE insufficient_privilege USING MESSAGE = 'permission denied: no change to this schema for now';
+  END IF;
+END $$
+"""
+_REFUSAL = (
+    f"CREATE SCHEMA {_OWN}",
+    _REFUSE,
+    f"CREATE EVENT TRIGGER {_OWN}_refuse ON ddl_command_start EXECUTE FUNCTION {_OWN}.refuse()",
+)
+
+
 class Postgres:
     """One server. `start` returns at once, `ready` waits; it ends when its namespace goes.
 
@@ -101,6 +118,14 @@ class Postgres:
     def tell(self, *commands: str) -> None:
         """Run commands as the server's superuser, outside of every ledger. Raises `Incomplete`."""
         self._psql(*commands)
+
+    def refuse_changes(self) -> None:
+        """Refuse every change to the schema from now on, whoever owns it, as a migration that fails is refused."""
+        self.tell(*_REFUSAL)
+
+    def allow_changes(self) -> None:
+        """Allow changes to the schema again."""
+        self.tell(f"DROP SCHEMA {_OWN} CASCADE")
 
     def ledger(self) -> Ledger:
         """Return every attempt to change the schema so far, from the server's own log."""

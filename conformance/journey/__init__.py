@@ -6,14 +6,19 @@ import inspect
 from collections.abc import Mapping
 
 from conformance.checks import REGISTRY
-from conformance.journey.journeys import Installed, Journey, Lifecycle
+from conformance.journey.journeys import Blocked, Crowded, Installed, Journey, Lifecycle
 from conformance.journey.setting import Setting
 from conformance.journey.stage import Stage
 
-__all__ = ["JOURNEYS", "Installed", "Journey", "Lifecycle", "Setting", "Stage", "journey_of"]
+__all__ = ["JOURNEYS", "Blocked", "Crowded", "Installed", "Journey", "Lifecycle", "Setting", "Stage", "journey_of"]
 
 #: The journeys by the name under which a scenario asks for one.
-JOURNEYS: Mapping[str, type[Journey]] = {"installed": Installed, "lifecycle": Lifecycle}
+JOURNEYS: Mapping[str, type[Journey]] = {
+    "installed": Installed,
+    "lifecycle": Lifecycle,
+    "crowded": Crowded,
+    "blocked": Blocked,
+}
 
 
 def journey_of(id_: str) -> str:

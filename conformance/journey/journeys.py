@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from conformance.contract import Contract
+from conformance.contract import Contract, Migrations
+from conformance.contract.images import nested
 from conformance.errors import Incomplete
 from conformance.journey import judging
+from conformance.journey.overriding import Overridden
 from conformance.journey.setting import Setting
 from conformance.journey.stage import Stage
+from conformance.manifests import ObjectKey
 from conformance.observe.calls import Calls
 from conformance.observe.live_state import Deviation, LiveState
 from conformance.subject import BASELINE, CANDIDATE
@@ -27,11 +30,16 @@ class Journey:
         self._stages: dict[str, Stage | Exception] = {}
         self._deviations: Sequence[Deviation] | None = None
         self._populated: dict[str, LiveState] = {}
+        self._answering: tuple[Calls, ...] | None = None
 
     @property
     def contract(self) -> Contract:
         """Return what the chart promises."""
         return self._setting.subject.contract
+
+    def calls(self, stage: Stage) -> tuple[Calls, ...]:
+        """Return the calls made to the declared Services during a stage. Raises `Incomplete` for lost ones."""
+        return self._setting.calls(stage)
 
     def __enter__(self) -> Self:
         return self
@@ -40,6 +48,17 @@ class Journey:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._setting.close()
+
+    @property
+    def migrations(self) -> Migrations:
+        """Return who applies migrations, and how that is said. Raises `Incomplete` where it is not declared."""
+        if self.contract.migrations is None:
+            raise Incomplete("the contract declares no `migrations`")
+        return self.contract.migrations
+
+    def given(self, path: str) -> Any:  # noqa: ANN401 - any value
+        """Return what the run's values say at a value path, None where they say nothing."""
+        return self._setting.subject.value(path)
 
     def _once(self, name: str, drive: Callable[[], Stage]) -> Stage:
         if name not in self._stages:
@@ -62,6 +81,10 @@ def _needed(stage: Stage) -> Stage:
 class Installed(Journey):
     """The candidate, installed on a pristine cluster."""
 
+    def __init__(self, setting: Setting) -> None:
+        super().__init__(setting)
+        self._refusals: Sequence[Overridden] | None = None
+
     def ready(self) -> Stage:
         """Return the install, up to its workloads being ready or the failure to."""
         return self._once("ready", lambda: self._setting.install(CANDIDATE))
@@ -79,8 +102,28 @@ class Installed(Journey):
 
     def _settle(self) -> Stage:
         stage = _needed(self.ready())
+        if self._refusals is not None:
+            raise Incomplete("the controllers were changed past the chart before a minute was over")
         self._setting.settle(stage, lambda seen: next(judging.warnings(self.contract, seen), None))
         return stage
+
+    def refusals(self) -> Sequence[Overridden]:
+        """Return what the controllers do with the variable that says `auto`, and without it, past the chart.
+
+        They are restored then; what else reads this journey should have been asked before.
+        """
+        if self._refusals is None:
+            _needed(self.ready())
+            self._refusals = tuple(self._override())
+        return self._refusals
+
+    def _override(self) -> Iterator[Overridden]:
+        migrations = self.migrations
+        for workload in self.contract.workloads:
+            if workload.role == migrations.controllers_role:
+                with self._setting.overriding(workload) as changed:
+                    for value in (migrations.auto[0], None):
+                        yield changed.with_variable(migrations.variable, value)
 
 
 class Lifecycle(Journey):
@@ -105,9 +148,12 @@ class Lifecycle(Journey):
             self._deviations = self._setting.deviations(self.rolled_back(), self.installed().declared)
         return self._deviations
 
-    def calls(self, stage: Stage) -> tuple[Calls, ...]:
-        """Return the calls made to the declared Services during a stage. Raises `Incomplete` for lost ones."""
-        return self._setting.calls(stage)
+    def answering(self) -> tuple[Calls, ...]:
+        """Return calls made to the declared Services after the rollback."""
+        self.rolled_back()
+        if self._answering is None:
+            self._answering = self._setting.answering()
+        return self._answering
 
     def lives(self) -> Sequence[LiveState]:
         """Return the live states that custom resources go through: examples at each version, then the end."""
@@ -133,3 +179,54 @@ class Lifecycle(Journey):
         _needed(self.upgraded())
         self._populate(CANDIDATE)
         return self._setting.rollback(BASELINE, self.installed())
+
+
+class Crowded(Journey):
+    """The candidate, installed on an empty database with two of each workload that may migrate."""
+
+    def ready(self) -> Stage:
+        """Return the install. Raises `Incomplete` where the contract does not say where the values take it."""
+        if (replicas := self.migrations.replicas) is None:
+            raise Incomplete("the contract names no `migrations.replicas`, so two cannot start together")
+        return self._once("ready", lambda: self._setting.install(CANDIDATE, nested(replicas, 2)))
+
+
+class Blocked(Journey):
+    """The baseline, upgraded while the database refuses every change to its schema; then out of it again."""
+
+    def installed(self) -> Stage:
+        """Return the baseline's install. Raises `Incomplete` when it did not become ready."""
+        return _needed(self._once("installed", lambda: self._setting.install(BASELINE)))
+
+    def blocked(self) -> Stage:
+        """Return the upgrade to the candidate, whose migration fails."""
+        return self._once("blocked", self._block)
+
+    def skipping(self) -> Stage:
+        """Return the upgrade with migrations skipped by the control plane, while the database still refuses."""
+        return self._once("skipping", self._skip)
+
+    def recovered(self) -> Stage:
+        """Return the upgrade without that, once the database allows changes again."""
+        return self._once("recovered", self._recover)
+
+    def _block(self) -> Stage:
+        self.installed()
+        role = self.migrations.control_plane_role
+        workload = next(found for found in self.contract.workloads if found.role == role)
+        self._setting.database.refuse_changes()
+        namespace = self.contract.release.namespace
+        return self._setting.upgrade_or_blocked(
+            CANDIDATE, ObjectKey("apps", workload.kind, namespace, workload.name)
+        )
+
+    def _skip(self) -> Stage:
+        self.blocked()
+        if (path := self.migrations.control_plane) is None:
+            raise Incomplete("the contract names no `migrations.controlPlane`, so nothing can be told to skip")
+        return self._setting.upgrade(CANDIDATE, nested(self.migrations.at(path), self.migrations.skip[0]))
+
+    def _recover(self) -> Stage:
+        _needed(self.skipping())
+        self._setting.database.allow_changes()
+        return self._setting.upgrade(CANDIDATE)

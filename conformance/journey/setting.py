@@ -6,21 +6,26 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from conformance.api import ApiRefusal
 from conformance.cluster import Cluster
+from conformance.contract import Workload
 from conformance.database import CONTROLLERS, OWNER, Postgres
 from conformance.errors import Incomplete
-from conformance.helm import Deployed, Helm, HelmError, Release
+from conformance.helm import Deployed, Helm, HelmError, Release, Wait
+from conformance.journey.overriding import Overriding, new_pods_settled
+from conformance.journey.schema import Schema
 from conformance.journey.stage import Stage
 from conformance.manifests import Body, Manifests, ObjectKey
 from conformance.observe.availability import Availability, Calls, ensure_namespace
 from conformance.observe.deadlines import DEADLINES, Deadlines
 from conformance.observe.live_state import Deviation, LiveState, compare
+from conformance.observe.ready import wait_until_ready
 from conformance.observe.timeline import Timeline
 from conformance.observe.wait import NotReached
 from conformance.redact import REDACTOR
@@ -33,6 +38,15 @@ log = logging.getLogger(__name__)
 OWN_NAMESPACE = "agents-conformance"
 #: Seconds after ready in which a warning still counts (`install/no-warnings`).
 SETTLE_SECONDS = 60.0
+#: Seconds of calls that say whether Services answer now.
+ANSWERING_SECONDS = 1.0
+
+#: Values, as a file would hold them.
+Values = Mapping[str, Any]
+
+
+#: Drives one operation with a chart's folder and values files, watched by a timeline.
+Drive = Callable[[Path, list[Path], Timeline], Deployed]
 
 
 class Setting:
@@ -55,7 +69,7 @@ class Setting:
         deadlines: Deadlines = DEADLINES,
     ) -> None:
         self.subject = subject
-        self._contract = subject.contract
+        self._contract, self._deadlines = subject.contract, deadlines
         self._cluster, self._api = cluster, cluster.api
         self._folder = folder
         self._namespace = subject.contract.release.namespace
@@ -83,17 +97,42 @@ class Setting:
         """End what still watches or calls; the cluster is the lease's."""
         self._open.close()
 
-    def install(self, side: str) -> Stage:
-        """Install a side's chart and record it; the namespace stays watched until `close`."""
-        return self._driven("install", side, self._release.deploy)
+    def install(self, side: str, values: Values | None = None) -> Stage:
+        """Install a side's chart and record it; the namespace stays watched until `close`.
 
-    def upgrade(self, side: str) -> Stage:
+        `values` are given after the run's own, here and below.
+        """
+        return self._driven("install", side, lambda chart, files, _: self._release.deploy(chart, files), values)
+
+    def upgrade(self, side: str, values: Values | None = None) -> Stage:
         """Upgrade to a side's chart and record it."""
-        return self._driven("upgrade", side, self._release.upgrade)
+        return self._driven("upgrade", side, lambda chart, files, _: self._release.upgrade(chart, files), values)
+
+    def upgrade_or_blocked(self, side: str, workload: ObjectKey) -> Stage:
+        """Upgrade to a side's chart until a workload's new pods are ready or one of them gave up; record it."""
+
+        def drive(chart: Path, files: list[Path], seen: Timeline) -> Deployed:
+            made = self._release.upgrade(chart, files, wait=Wait.NONE)
+            new_pods_settled(seen, workload, self._deadlines.workloads_ready)
+            wait_until_ready(self._api, made.manifest, deadline=self._deadlines.workloads_ready)
+            return made
+
+        return self._driven("upgrade", side, drive)
 
     def rollback(self, side: str, to: Stage) -> Stage:
         """Roll back to an earlier stage's revision and record it."""
-        return self._driven("rollback", side, lambda _chart, _values: self._release.rollback(to.revision))
+        return self._driven("rollback", side, lambda *_: self._release.rollback(to.revision))
+
+    def overriding(self, workload: Workload) -> Overriding:
+        """Return what changes a workload past its chart."""
+        return Overriding(self._api, self._namespace, workload, self.database, self._deadlines)
+
+    @property
+    def database(self) -> Postgres:
+        """Return the database server. Raises `Incomplete` where the contract asks for none."""
+        if self._database is None:
+            raise Incomplete("the contract declares no `database` with a `server`")
+        return self._database
 
     def settle(self, stage: Stage, enough: Callable[[Stage], object]) -> None:
         """Watch until a minute after a stage ended, or until enough was seen."""
@@ -108,6 +147,11 @@ class Setting:
             except NotReached as error:
                 return error.mismatch
         return None
+
+    def answering(self) -> tuple[Calls, ...]:
+        """Return the calls made to the declared Services from now on, for long enough to count."""
+        now = time.time()
+        return self._availability.calls(now, now + ANSWERING_SECONDS) if self._availability else ()
 
     def calls(self, stage: Stage) -> tuple[Calls, ...]:
         """Return the calls made to the declared Services during a stage; none when nothing called them."""
@@ -174,27 +218,35 @@ class Setting:
         self._made.add(ObjectKey.of(body))
         self._api.create(body)
 
-    def _values(self, side: str) -> list[Path]:
-        """Return the values files of a side, the last of them making the workloads run the side's image."""
+    def _values(self, side: str, more: Values | None) -> list[Path]:
+        """Return the values files of a side; the last of them are its images, and `more`."""
         images = self._folder / f"{side}-images.yaml"
         images.write_text(yaml.safe_dump(self.subject.image_values(side)))
-        return [*self.subject.values, images]
+        further = self._folder / "further.yaml"
+        further.write_text(yaml.safe_dump(dict(more or {})))
+        return [*self.subject.values, images, *([further] if more else [])]
 
-    def _driven(self, operation: str, side: str, drive: Callable[[Path, list[Path]], Deployed]) -> Stage:
+    def _driven(self, operation: str, side: str, drive: Drive, more: Values | None = None) -> Stage:
         """Drive one operation until all it declares is ready, and record the state it left."""
-        chart, values = self.subject.chart(side), self._values(side)
+        chart, values = self.subject.chart(side), self._values(side, more)
         log.info("%s: %s %s", operation, chart.name, chart.version)
         seen = self._open.enter_context(Timeline(self._api, self._namespace))
         begun, failure = time.time(), None
         try:
-            made: Deployed | None = drive(chart.folder, values)
+            made: Deployed | None = drive(chart.folder, values, seen)
         except (HelmError, NotReached) as error:
             made, failure = self._release.latest(), str(error)
         live = self.live_state()
         ended = time.time()
         said = f"failed: {' '.join(failure.split())}" if failure else "ready"
         log.info("%s: %s after %.1f s", operation, said, ended - begun)
-        return Stage(operation, chart, made, begun, ended, seen, live, failure)
+        schema = self._schema(seen, begun)
+        return Stage(operation, chart, made, begun, ended, seen, live, failure, schema)
+
+    def _schema(self, seen: Timeline, begun: float) -> Schema | None:
+        if self._database is None or self._contract.migrations is None:
+            return None
+        return Schema.read(self._api, self._contract, self._database, seen.stories(), begun, time.time())
 
     def live_state(self) -> LiveState:
         """Return what the release owns now, once what is being deleted is gone."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from conformance.chart import Chart
 from conformance.helm import Deployed
+from conformance.journey.schema import Schema
 from conformance.manifests import Manifests
 from conformance.observe.inventory import Inventory
 from conformance.observe.live_state import LiveState
@@ -17,7 +18,8 @@ class Stage:
     """One operation (`install`, `upgrade`, `rollback`), from when to when (Unix time), and the state it left.
 
     `made` is the revision it made, with what that declares, None where Helm made none; `failure` is Helm's or the
-    workloads' own last words when the operation did not end ready. `seen` may still be watching.
+    workloads' own last words when the operation did not end ready. `seen` may still be watching. `schema` is None
+    where the contract declares no database server or no migrations.
     """
 
     operation: str
@@ -28,6 +30,7 @@ class Stage:
     seen: Timeline
     live: LiveState
     failure: str | None = None
+    schema: Schema | None = None
 
     @property
     def inventory(self) -> Inventory:

@@ -45,20 +45,15 @@ def spellings(migrations: Migrations) -> list[Spelling]:
 
 def settings(migrations: Migrations, spelling: Spelling) -> Settings:
     """Return the values that try a spelling; where both share a value, that says `auto` as it usually does."""
-    shared = {variable_path(migrations.shared, migrations): migrations.auto[0]} if migrations.shared else {}
-    return {**shared, variable_path(migrations.controllers, migrations): spelling.value}
+    shared = {migrations.at(migrations.shared): migrations.auto[0]} if migrations.shared else {}
+    return {**shared, migrations.at(migrations.controllers): spelling.value}
 
 
 def elsewhere(migrations: Migrations) -> list[Settings]:
     """Return the values that say `auto` in every place but the controllers' own, and nothing there."""
     places = [place for place in (migrations.shared, *migrations.sources) if place]
     said: tuple[Any, ...] = (migrations.auto[0], True)
-    return [{variable_path(place, migrations): value} for place in places for value in said]
-
-
-def variable_path(place: str, migrations: Migrations) -> str:
-    """Return the path of the variable below a place that takes variables by name."""
-    return f"{place}.{migrations.variable.replace('.', chr(92) + '.')}"
+    return [{migrations.at(place): value} for place in places for value in said]
 
 
 def _texts(migrations: Migrations) -> Iterator[str]:

@@ -12,7 +12,7 @@ from conformance.environment import Seen
 from conformance.errors import Incomplete
 from conformance.refusal import Refusal
 from conformance.render import Rendering
-from conformance.rules.migration_values import Spelling, elsewhere, settings, spellings, variable_path
+from conformance.rules.migration_values import Spelling, elsewhere, settings, spellings
 from conformance.rules.trials import Settings, Trials, sees, told
 
 _MOST_SHOWN = 8
@@ -56,7 +56,7 @@ def render_refuses_non_skip(trials: Trials) -> Iterator[Finding]:
         if found := _misjudged(trials, spelling, rendering):
             defect, observed = found
             wrong.setdefault(defect, []).append(f"{_shown(spelling)}: {observed}")
-    key, listed = variable_path(migrations.controllers, migrations), ", ".join(migrations.skip)
+    key, listed = migrations.at(migrations.controllers), ", ".join(migrations.skip)
     for defect, observations in wrong.items():
         why, remedy = _DEFECTS[defect]
         yield Finding(
@@ -91,7 +91,7 @@ def _misjudged(trials: Trials, spelling: Spelling, rendering: Rendering) -> tupl
 def explicit_skip_kept(trials: Trials) -> Iterator[Finding]:
     """Each spelling of skip that the values give the controllers is the one that their container gets."""
     migrations = _migrations(trials)
-    key = variable_path(migrations.controllers, migrations)
+    key = migrations.at(migrations.controllers)
     wrong: dict[str, list[str]] = {}
     for spelling, rendering in _tried(trials, migrations):
         if not spelling.skips or (rendering.refusal is not None and not spelling.plain):

@@ -95,7 +95,7 @@ def given(contract: Contract) -> Given:
     return Given(
         contract.release.namespace,
         secrets={secret.name: frozenset(secret.keys) for secret in contract.prerequisites.secrets},
-        config_maps={found.name: frozenset(found.data) for found in contract.prerequisites.config_maps},
+        config_maps=contract.config_map_keys,
         kept=contract.kept,
         pinned=frozenset(
             name for name, image in paths.items() if image.digest or (image.tag and image.digest_in_tag)
