@@ -28,6 +28,7 @@ NEEDS = {
     "gitops": "a GitOps overlay declared in the contract",
     "database": "a database with its server declared in the contract",
     "environment": "a table of values and the variables that they become, declared in the contract",
+    "runs": "the custom resource of which each is one run declared in the contract",
     "migrations": "the variable of the migrations' mode declared in the contract",
     "checksums": "checksum annotations declared in the contract",
 }

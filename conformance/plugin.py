@@ -22,7 +22,7 @@ from conformance.checks import REGISTRY, Outcome
 from conformance.cluster import Lease
 from conformance.contract import lacks
 from conformance.errors import ConformanceError
-from conformance.journey import Blocked, Crowded, Installed, Lifecycle
+from conformance.journey import Blocked, Crowded, Installed, Lifecycle, Runs
 from conformance.options import HELM, KUBE_VERSION, Options
 from conformance.preparation import Preparation, prepared
 from conformance.report.result import CheckResult, judged
@@ -237,6 +237,13 @@ def installed(preparation: Preparation, lease: Lease) -> Iterator[Installed]:
 def lifecycle(preparation: Preparation, lease: Lease) -> Iterator[Lifecycle]:
     """Yield the baseline's life on a pristine cluster: upgraded to the candidate and rolled back."""
     with Lifecycle(preparation.setting(lease)) as journey:
+        yield journey
+
+
+@pytest.fixture(scope="session")
+def runs(preparation: Preparation, lease: Lease) -> Iterator[Runs]:
+    """Yield the candidate on a pristine cluster, with runs of every kind carried out on it."""
+    with Runs(preparation.setting(lease)) as journey:
         yield journey
 
 

@@ -154,7 +154,7 @@ def _prepare(options: Options, report_dir: Path, journal: Journal) -> Preparatio
     subject = _subject(options, tools, runner, journal.make_folder("charts"))
     rendered = rules.require_usable(subject, tools, runner, journal.make_folder("guard"))
     machine = provision.provision(options.kube_version, install_engine=options.install_engine)
-    images = _images(subject.contract, machine)
+    images = {**_images(subject.contract, machine), **_broken_images(options, machine, runner, journal)}
     probe = _stub(machine, CANDIDATE, {}).reference
     subject = dataclasses.replace(subject, images=images, targets=targets(subject.contract, rendered))
     notes = _notes(subject)
@@ -237,6 +237,19 @@ def _images(promised: Contract, machine: Machine) -> dict[str, dict[str, Image]]
     config, executables = json.dumps(promised.stub.config()), promised.stub.executables
     stubs = {side: _stub(machine, side, {"STUB_CONFIG": config}, executables) for side in (CANDIDATE, BASELINE)}
     return {side: dict.fromkeys(promised.image_names, stub) for side, stub in stubs.items()}
+
+
+def _broken_images(
+    options: Options, machine: Machine, runner: Runner, journal: Journal
+) -> dict[str, dict[str, Image]]:
+    """Return the images of the sides for which a mutant was asked that breaks the reference platform."""
+    images = {}
+    for side, source in ((CANDIDATE, options.chart), (BASELINE, options.baseline)):
+        if source and source.startswith("mutant:"):
+            into = journal.make_folder("platforms") / side
+            if broken := mutant(source.removeprefix("mutant:")).platform(side, into, runner):
+                images[side] = platform_images(machine, side, broken)
+    return images
 
 
 def platform_images(machine: Machine, side: str, source: Path | None = None) -> dict[str, Image]:

@@ -150,6 +150,13 @@ CONTRADICTIONS = [
     (HEAD.replace("role: web", "role: controllers").replace(", image: {repository: r, tag: t, digest: d}", "")
      + "images: {platform: reference}\n", 4, "workloads[0]", "through which the platform is set"),
     (HEAD + "images: {runner: {reference: x}}\n", 5, "images.runner", "expected `platform: reference`"),
+    (HEAD + "runs: {kind: K}\n", 5, "runs", "expected `crds`"),
+    (HEAD + "crds: {names: [ks.example.org]}\nruns: {kind: K}\n", 6, "runs.controllersRole",
+     "one of web, seen controllers"),
+    (HEAD + "crds: {names: [ks.example.org]}\nruns: {kind: K, controllersRole: web, failed: Bad}\n", 6,
+     "runs.failed", "terminal phases"),
+    (HEAD + "crds: {names: [ks.example.org]}\nruns: {kind: K, controllersRole: web, long: nope.yaml}\n", 6,
+     "runs.long", "seen none at nope.yaml"),
     (HEAD + "examples: [{}]\n", 5, "examples[0]", "exactly one of `inChart` and `file`"),
     (HEAD + "examples:\n  - inChart: a.yaml\n    phase: {kind: K, expected: Done, terminal: [Failed]}\n", 7,
      "examples[0].phase.terminal", "Done among the terminal ones"),

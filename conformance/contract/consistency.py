@@ -12,8 +12,9 @@ from pathlib import Path, PurePosixPath
 
 from conformance.chart.address import parse
 from conformance.checks import NEEDS
+from conformance.contract.application import of_platform, of_runs
 from conformance.contract.images import steps
-from conformance.contract.model import COMPONENTS, Contract
+from conformance.contract.model import Contract
 from conformance.contract.needs import WHY_UNMET
 from conformance.contract.variables import of_variables
 from conformance.errors import BadInput
@@ -33,11 +34,12 @@ def contradictions(contract: Contract, folder: Path, known_ids: Collection[str] 
     yield from _image_paths(contract)
     yield from _services(contract)
     yield from _stub(contract)
-    yield from _platform(contract)
+    yield from of_platform(contract)
     yield from _examples(contract)
     yield from _checksums(contract)
     yield from _database(contract)
     yield from of_variables(contract)
+    yield from of_runs(contract)
     yield from _patterns(contract)
     yield from _absent(contract)
     yield from _accepted(contract, known_ids)
@@ -150,25 +152,6 @@ def _stub(contract: Contract) -> Iterator[Contradiction]:
             seen.add(port)
 
 
-def _platform(contract: Contract) -> Iterator[Contradiction]:
-    images = contract.images
-    if images.runner and images.platform is None:
-        yield ("images", "runner"), "expected `platform: reference` beside it, seen none; add it or drop `runner`"
-    if images.platform is None:
-        return
-    if images.stub:
-        yield ("images", "platform"), "expected either `stub` or `platform`, seen both; drop one"
-    for number, workload in enumerate(contract.workloads):
-        if workload.role not in COMPONENTS:
-            yield (
-                ("workloads", number, "role"),
-                (
-                    f"expected a component of the reference platform ({', '.join(COMPONENTS)}), "
-                    f"seen {workload.role}{nearest(workload.role, COMPONENTS)}"
-                ),
-            )
-
-
 def _examples(contract: Contract) -> Iterator[Contradiction]:
     for number, example in enumerate(contract.examples):
         if (example.in_chart is None) == (example.file is None):
@@ -273,6 +256,12 @@ def _files(contract: Contract, folder: Path) -> Iterator[Contradiction]:
             named.append((("examples", number, "file"), example.file))
         if example.in_chart is not None and (wrong := _leaves(example.in_chart)):
             yield ("examples", number, "inChart"), f"expected a path inside the chart, seen {wrong}"
+    if contract.runs:
+        runs = contract.runs
+        named += [(("runs", "long"), runs.long)] if runs.long else []
+        named += [(("runs", "clusterWide"), runs.cluster_wide)] if runs.cluster_wide else []
+        named += [(("runs", "failing", number), file) for number, file in enumerate(runs.failing)]
+        named += [(("runs", "invalid", number, "file"), entry.file) for number, entry in enumerate(runs.invalid)]
     for place, file in named:
         wrong = _leaves(file) or _not_below(folder, file)
         if wrong:

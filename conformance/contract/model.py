@@ -31,6 +31,7 @@ from conformance.contract.parts import (
     Values,
     Workload,
 )
+from conformance.contract.runs import Runs
 from conformance.located_yaml import Located, Place, dotted
 
 #: Names of images that are no workload's: what the application's own Jobs run, and further ones of the stub.
@@ -73,6 +74,8 @@ class Contract(Part):
     """The database that the application uses."""
     environment: Environment | None = None
     """Which values become which variables of the containers' environment."""
+    runs: Runs | None = None
+    """The custom resource of which each is one run, carried out as a Job."""
     migrations: Migrations | None = None
     """Who applies the database's migrations, and how a variable of the environment says so."""
     policies: Policies = Policies()

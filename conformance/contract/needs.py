@@ -36,6 +36,7 @@ WHY_UNMET: Mapping[str, Callable[[Contract], str | None]] = {
         "`database` with a `server`", lambda contract: contract.database and contract.database.server
     ),
     "environment": _declares("`environment`", lambda contract: contract.environment),
+    "runs": _declares("`runs`", lambda contract: contract.runs),
     "migrations": _declares("`migrations`", lambda contract: contract.migrations),
     "checksums": _declares("`checksums`", lambda contract: contract.checksums),
 }

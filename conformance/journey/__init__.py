@@ -7,10 +7,22 @@ from collections.abc import Mapping
 
 from conformance.checks import REGISTRY
 from conformance.journey.journeys import Blocked, Crowded, Installed, Journey, Lifecycle
+from conformance.journey.runs import Runs
 from conformance.journey.setting import Setting
 from conformance.journey.stage import Stage
 
-__all__ = ["JOURNEYS", "Blocked", "Crowded", "Installed", "Journey", "Lifecycle", "Setting", "Stage", "journey_of"]
+__all__ = [
+    "JOURNEYS",
+    "Blocked",
+    "Crowded",
+    "Installed",
+    "Journey",
+    "Lifecycle",
+    "Runs",
+    "Setting",
+    "Stage",
+    "journey_of",
+]
 
 #: The journeys by the name under which a scenario asks for one.
 JOURNEYS: Mapping[str, type[Journey]] = {
@@ -18,6 +30,7 @@ JOURNEYS: Mapping[str, type[Journey]] = {
     "lifecycle": Lifecycle,
     "crowded": Crowded,
     "blocked": Blocked,
+    "runs": Runs,
 }
 
 

@@ -9,8 +9,10 @@ from typing import Any, Self
 
 from conformance.contract import Contract, Migrations
 from conformance.contract.images import nested
+from conformance.contract.runs import Runs
 from conformance.errors import Incomplete
 from conformance.journey import judging
+from conformance.journey.carrying import Carried
 from conformance.journey.overriding import Overridden
 from conformance.journey.setting import Setting
 from conformance.journey.stage import Stage
@@ -30,6 +32,7 @@ class Journey:
         self._stages: dict[str, Stage | Exception] = {}
         self._deviations: Sequence[Deviation] | None = None
         self._populated: dict[str, LiveState] = {}
+        self._in_flight: dict[str, Carried | Incomplete] = {}
         self._answering: tuple[Calls, ...] | None = None
 
     @property
@@ -72,7 +75,8 @@ class Journey:
         return stage
 
 
-def _needed(stage: Stage) -> Stage:
+def needed(stage: Stage) -> Stage:
+    """Return a stage. Raises `Incomplete` where it did not end ready."""
     if stage.failure is not None:
         raise Incomplete(f"the {stage} before it did not end ready: {stage.failure}")
     return stage
@@ -101,7 +105,7 @@ class Installed(Journey):
         return self._once("settled", self._settle)
 
     def _settle(self) -> Stage:
-        stage = _needed(self.ready())
+        stage = needed(self.ready())
         if self._refusals is not None:
             raise Incomplete("the controllers were changed past the chart before a minute was over")
         self._setting.settle(stage, lambda seen: next(judging.warnings(self.contract, seen), None))
@@ -113,7 +117,7 @@ class Installed(Journey):
         They are restored then; what else reads this journey should have been asked before.
         """
         if self._refusals is None:
-            _needed(self.ready())
+            needed(self.ready())
             self._refusals = tuple(self._override())
         return self._refusals
 
@@ -131,7 +135,7 @@ class Lifecycle(Journey):
 
     def installed(self) -> Stage:
         """Return the baseline's install. Raises `Incomplete` when it did not become ready."""
-        return _needed(self._once("installed", lambda: self._setting.install(BASELINE)))
+        return needed(self._once("installed", lambda: self._setting.install(BASELINE)))
 
     def upgraded(self) -> Stage:
         """Return the upgrade to the candidate, with the baseline's examples there."""
@@ -160,6 +164,38 @@ class Lifecycle(Journey):
         end = self.rolled_back().live
         return [self._populated[BASELINE], self._populated[CANDIDATE], end]
 
+    @property
+    def runs(self) -> Runs:
+        """Return what the contract says of runs. Raises `Incomplete` where it says nothing."""
+        if self.contract.runs is None:
+            raise Incomplete("the contract declares no `runs`")
+        return self.contract.runs
+
+    def in_flight(self, stage: Stage) -> Carried:
+        """Return the end of the run that was under way when an operation began.
+
+        Raises `Incomplete` where none was.
+        """
+        found = self._in_flight[stage.operation]
+        if isinstance(found, Incomplete):
+            raise found
+        return found
+
+    def _through(self, operation: str, drive: Callable[[], Stage]) -> Stage:
+        """Drive an operation with a run in flight, where the contract declares one, and follow that to its end."""
+        runs = self.contract.runs
+        if runs is None or runs.long is None or self.contract.stub:
+            return drive()
+        carrier = self._setting.carrier(self.installed().seen)
+        try:
+            name = carrier.begin_long(operation)
+        except Incomplete as why:
+            self._in_flight[operation] = why
+            return drive()
+        stage = drive()
+        (self._in_flight[operation],) = carrier.ended({name: runs.succeeded})
+        return stage
+
     def _populate(self, side: str) -> None:
         """Apply a side's examples. What keeps them from it is told by the state that follows."""
         try:
@@ -173,12 +209,12 @@ class Lifecycle(Journey):
         self._populate(BASELINE)
         if silent := self._setting.unanswered():
             raise Incomplete(f"before the upgrade began a declared Service did not answer: {silent}")
-        return self._setting.upgrade(CANDIDATE)
+        return self._through("upgrade", lambda: self._setting.upgrade(CANDIDATE))
 
     def _roll_back(self) -> Stage:
-        _needed(self.upgraded())
+        needed(self.upgraded())
         self._populate(CANDIDATE)
-        return self._setting.rollback(BASELINE, self.installed())
+        return self._through("rollback", lambda: self._setting.rollback(BASELINE, self.installed()))
 
 
 class Crowded(Journey):
@@ -196,7 +232,7 @@ class Blocked(Journey):
 
     def installed(self) -> Stage:
         """Return the baseline's install. Raises `Incomplete` when it did not become ready."""
-        return _needed(self._once("installed", lambda: self._setting.install(BASELINE)))
+        return needed(self._once("installed", lambda: self._setting.install(BASELINE)))
 
     def blocked(self) -> Stage:
         """Return the upgrade to the candidate, whose migration fails."""
@@ -227,6 +263,6 @@ class Blocked(Journey):
         return self._setting.upgrade(CANDIDATE, nested(self.migrations.at(path), self.migrations.skip[0]))
 
     def _recover(self) -> Stage:
-        _needed(self.skipping())
+        needed(self.skipping())
         self._setting.database.allow_changes()
         return self._setting.upgrade(CANDIDATE)

@@ -12,12 +12,13 @@ from typing import Any
 
 import yaml
 
-from conformance.api import ApiRefusal
+from conformance.api import Api, ApiRefusal
 from conformance.cluster import Cluster
 from conformance.contract import Workload
 from conformance.database import CONTROLLERS, OWNER, Postgres
 from conformance.errors import Incomplete
 from conformance.helm import Deployed, Helm, HelmError, Release, Wait
+from conformance.journey.carrying import Carrier
 from conformance.journey.overriding import Overriding, new_pods_settled
 from conformance.journey.schema import Schema
 from conformance.journey.stage import Stage
@@ -157,15 +158,40 @@ class Setting:
         """Return the calls made to the declared Services during a stage; none when nothing called them."""
         return self._availability.calls(stage.begun, stage.ended) if self._availability else ()
 
-    def apply_examples(self, side: str) -> None:
+    @property
+    def api(self) -> Api:
+        """Return the cluster's API."""
+        return self._api
+
+    @property
+    def kubeconfig(self) -> Path:
+        """Return the cluster's kubeconfig."""
+        return self._cluster.kubeconfig
+
+    def carrier(self, seen: Timeline) -> Carrier:
+        """Return what begins runs and follows them. Raises `Incomplete` where the contract declares none."""
+        return Carrier(self._api, self._contract, self._create, seen, self._deadlines)
+
+    def refusal(self, body: Body) -> ApiRefusal | None:
+        """Return the API server's refusal of an object, None where it would take it; nothing is stored."""
+        try:
+            self._api.create(body, dryRun="All")
+        except ApiRefusal as refusal:
+            return refusal
+        return None
+
+    def apply_examples(self, side: str, elsewhere: str | None = None) -> None:
         """Create the contract's examples as a side's chart ships them; those that are there already stay.
 
-        Raises `Incomplete` when the API server refuses one.
+        They go to the release's namespace, or all to another that is made for them. Raises `Incomplete` when the
+        API server refuses one.
         """
+        if elsewhere is not None:
+            ensure_namespace(self._api, elsewhere, self._deadlines)
         for example, file in self._contract.example_files(self.subject.chart(side).folder):
             if not file.is_file():
                 raise Incomplete(f"example {example.in_chart or example.file} is not in the {side}")
-            for manifest in Manifests.parse(file.read_text(), self._namespace):
+            for manifest in Manifests.parse(file.read_text(), elsewhere or self._namespace):
                 try:
                     self._create(manifest.body)
                 except ApiRefusal as refusal:

@@ -66,6 +66,14 @@ class Deadlines:
         60, "the suite's database server to answer",
         "its image is in the node and its data directory in the image: it takes 1 to 2 s",
     )  # fmt: skip
+    run_begun: Deadline = Deadline(
+        30, "a run's pod to run",
+        "the Job is made within a second and its pod starts within 2 s; a busy machine takes far longer",
+    )  # fmt: skip
+    run_ended: Deadline = Deadline(
+        90, "runs to end",
+        "the longest goes on for 20 s; an image that is not there is told after a back-off of 10 to 20 s",
+    )  # fmt: skip
     calls_answered: Deadline = Deadline(
         30, "the first answered call to every Service",
         "the pod starts within 2 s, kube-proxy and DNS follow within a second, and an answer is told at once",
