@@ -30,7 +30,7 @@ from conformance.errors import BadInput, CommandFailed, ConformanceError, Machin
 from conformance.observe.inventory import Inventory
 from conformance.provision import Machine, kind_config
 from conformance.provision.kind_config import CERTS
-from conformance.run import Runner, last_words
+from conformance.run import Runner
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,9 @@ COMMAND_SECONDS = 60.0
 #: For kind's own pod and Service networks: a pod that lives has a narrower route, and what a pod sends to a living
 #: Service has another address by the time it is forwarded. The node itself may go on calling Services.
 KEEP_INSIDE = "ip route add unreachable 10.244.0.0/16; iptables -A FORWARD -d 10.96.0.0/16 -j REJECT"
+
+#: Pulls the images that are its arguments into a node's containerd, as the kubelet would, and names the others.
+PULL = f'for image; do ctr -n k8s.io images pull --hosts-dir {CERTS} "$image" >/dev/null || echo "$image"; done'
 
 #: Where a node mounts its part of the run's folder, read-only: the proof of who made it, with patches in it.
 _MARK = "/etc/agents-conformance"
@@ -188,15 +191,15 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind is not typed
 
     def _pull_images(self) -> None:
         """Pull images into the node while the cluster settles; one that cannot be had is the kubelet's to tell."""
+        if not self._images:
+            return
         started = time.monotonic()
-        pull = ("ctr", "--namespace", "k8s.io", "images", "pull", "--hosts-dir", CERTS)
-        for image in self._images:
-            node = f"{self.name}-control-plane"
-            done = self.runner.run(
-                "docker", "exec", node, *pull, image, timeout=CREATE_SECONDS, check=False, hide_output=True
-            )
-            if done.status:
-                log.info("%s could not be pulled beforehand: %s", image, last_words(done))
+        node = f"{self.name}-control-plane"
+        done = self.runner.run(
+            "docker", "exec", node, "sh", "-c", PULL, "sh", *self._images, timeout=CREATE_SECONDS
+        )
+        for image in done.stdout.split():
+            log.info("%s could not be pulled beforehand", image)
         log.info("%d images were in cluster %s after another %.1f s", len(self._images), self.name,
                  time.monotonic() - started)  # fmt: skip
 
