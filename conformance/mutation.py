@@ -17,8 +17,9 @@ from conformance import catalogue, contract, provision
 from conformance.chart import reference_chart
 from conformance.checks import REGISTRY, Outcome
 from conformance.cluster import Lease
+from conformance.contract import Contract
 from conformance.errors import BadInput, ConformanceError
-from conformance.journey import JOURNEYS, journey_of
+from conformance.journey import JOURNEYS, Journey, journey_of
 from conformance.judge import Judge
 from conformance.mutants import VERSIONS, Mutant, mutants
 from conformance.observe.deadlines import Deadlines
@@ -203,17 +204,23 @@ def _lived(mutant: Mutant, preparation: Preparation, lease: Lease, folder: Path,
 def _judged(preparation: Preparation, lease: Lease, ids: Sequence[str]) -> list[CheckResult]:
     results = []
     for name, same in groupby(sorted(ids, key=journey_of), journey_of):
-        with JOURNEYS[name](preparation.setting(lease, TRIAL_DEADLINES)) as journey:
-            for id_ in same:
-                started = time.monotonic()
-                try:
-                    findings = REGISTRY[id_].function(journey)
-                except ConformanceError as error:
-                    results.append(CheckResult(id_, Outcome.INCOMPLETE, reason=str(error)))
-                else:
-                    seconds = time.monotonic() - started
-                    results.append(judged(id_, findings, preparation.subject.contract, seconds))
+        waiting = list(same)
+        try:
+            with JOURNEYS[name](preparation.setting(lease, TRIAL_DEADLINES)) as journey:
+                while waiting:
+                    results.append(_asked(waiting.pop(0), journey, preparation.subject.contract))
+        except ConformanceError as error:  # there is no such journey to be had here: no fault of the mutant's
+            results += [CheckResult(id_, Outcome.INCOMPLETE, reason=str(error)) for id_ in waiting]
     return results
+
+
+def _asked(id_: str, journey: Journey, promised: Contract) -> CheckResult:
+    started = time.monotonic()
+    try:
+        findings = REGISTRY[id_].function(journey)
+    except ConformanceError as error:
+        return CheckResult(id_, Outcome.INCOMPLETE, reason=str(error))
+    return judged(id_, findings, promised, time.monotonic() - started)
 
 
 def _trial(mutant: Mutant | None, results: Sequence[CheckResult]) -> Trial:

@@ -23,7 +23,8 @@ assert MIGRATIONS
 NAMESPACE = CONTRACT.release.namespace
 PLANE = ObjectKey("apps", "Deployment", NAMESPACE, "agents")
 CONTROLLERS = ObjectKey("apps", "Deployment", NAMESPACE, "agents-controllers")
-OWNERS = {"plane-1": PLANE, "plane-2": PLANE, "controllers-1": CONTROLLERS}
+JOB = ObjectKey("batch", "Job", NAMESPACE, "migrate")
+OWNERS = {"plane-1": PLANE, "plane-2": PLANE, "controllers-1": CONTROLLERS, "job-1": JOB}
 
 
 def attempt(pod: str, text: str = "CREATE TABLE runs ()", refused: str = "") -> Attempt:
@@ -42,7 +43,7 @@ def stage(
     *attempts: Attempt,
     applied: tuple[str, ...] | None = ("1", "2"),
     modes: dict[str, str] | None = None,
-    started: tuple[str, ...] = tuple(OWNERS),
+    started: tuple[str, ...] = tuple(OWNERS)[:3],
     plane: str | None = "auto",
     controllers: str | None = "skip",
     failure: str | None = None,
@@ -139,12 +140,17 @@ def test_one_migrator_passes() -> None:
     assert not list(judging_schema.several_migrators(CONTRACT, MIGRATIONS, stage(*guarded, attempt("plane-1"))))
 
 
+def test_a_job_that_migrates_alone_passes() -> None:
+    assert not list(judging_schema.several_migrators(CONTRACT, MIGRATIONS, stage(attempt("job-1"))))
+
+
 @pytest.mark.parametrize(
     ("more", "where"),
     [
         (attempt("plane-2"), str(PLANE)),
         (attempt("controllers-1", "DROP TABLE runs"), str(CONTROLLERS)),
         (attempt("", "DROP TABLE runs"), "Release/agents"),
+        (attempt("job-1"), str(PLANE)),
     ],
 )
 def test_a_second_migrator_is_named(more: Attempt, where: str) -> None:

@@ -37,7 +37,7 @@ class Credentials:
         return {OWNER: self.application, CONTROLLERS: self.controllers}[role]
 
 
-#: Where the suite's own objects are in the application's database, out of the application's sight.
+#: Where the suite's own objects are in the application's database, out of the application's sight; see start.sh.
 _OWN = "conformance"
 #: Commands after which a change to the schema fails, the suite's own apart (PostgreSQL's "Event Triggers").
 _REFUSE = f"""
@@ -48,7 +48,6 @@ CREATE FUNCTION {_OWN}.refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEG
 END $$
 """
 _REFUSAL = (
-    f"CREATE SCHEMA {_OWN}",
     _REFUSE,
     f"CREATE EVENT TRIGGER {_OWN}_refuse ON ddl_command_start EXECUTE FUNCTION {_OWN}.refuse()",
 )
@@ -125,7 +124,7 @@ class Postgres:
 
     def allow_changes(self) -> None:
         """Allow changes to the schema again."""
-        self.tell(f"DROP SCHEMA {_OWN} CASCADE")
+        self.tell(f"DROP FUNCTION {_OWN}.refuse() CASCADE")
 
     def ledger(self) -> Ledger:
         """Return every attempt to change the schema so far, from the server's own log."""

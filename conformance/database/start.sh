@@ -11,7 +11,8 @@ openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 
   -addext "subjectAltName=DNS:$HOST" -keyout server.key -out server.crt 2>/dev/null
 chmod 600 server.key
 single() { postgres --single -c fsync=off -c log_checkpoints=off "$1" >/dev/null; }
-# One command a line. Who holds only `controllers` may change what is in a table, and no table.
+# One command a line. Who holds only `controllers` may change what is in a table, and no table. What is changed from
+# within a DO block or a function is in no log of statements: a trigger adds it.
 single postgres <<SQL
 CREATE ROLE application LOGIN PASSWORD '$APPLICATION_PASSWORD'
 CREATE ROLE controllers LOGIN PASSWORD '$CONTROLLERS_PASSWORD'
@@ -25,6 +26,12 @@ GRANT USAGE ON SCHEMA public TO controllers
 ALTER DEFAULT PRIVILEGES FOR ROLE application GRANT USAGE ON SCHEMAS TO controllers
 ALTER DEFAULT PRIVILEGES FOR ROLE application GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO controllers
 ALTER DEFAULT PRIVILEGES FOR ROLE application GRANT USAGE, SELECT ON SEQUENCES TO controllers
+CREATE SCHEMA conformance
+CREATE FUNCTION conformance.note() RETURNS event_trigger LANGUAGE plpgsql AS \$\$ BEGIN \
+  IF session_user <> 'postgres' AND ltrim(current_query()) NOT ILIKE split_part(tg_tag, ' ', 1) || '%' THEN \
+    RAISE LOG 'statement: % within: %', tg_tag, current_query(); \
+  END IF; END \$\$
+CREATE EVENT TRIGGER conformance_note ON ddl_command_end EXECUTE FUNCTION conformance.note()
 SQL
 # The ledger is read from this log: every attempt to change the schema, by whom and from where.
 exec postgres -c listen_addresses='*' -c unix_socket_directories=/tmp \

@@ -64,6 +64,23 @@ def test_the_owner_changes_the_schema_and_the_controllers_only_data(server: tupl
     assert {found.application for found in ledger} == {"psql"}
 
 
+def test_a_change_from_within_a_block_is_in_the_ledger(server: tuple[Cluster, Postgres]) -> None:
+    cluster, postgres = server
+    _psql(cluster, postgres.url(OWNER), "DO $$ BEGIN EXECUTE 'CREATE TABLE inner_one (id int)'; END $$")
+    assert postgres.ledger().statements[-1].text.startswith("CREATE TABLE within: DO")
+
+
+def test_changes_can_be_refused_for_a_while_and_are_in_the_ledger(server: tuple[Cluster, Postgres]) -> None:
+    cluster, postgres = server
+    postgres.refuse_changes()
+    with pytest.raises(CommandFailed, match="no change to this schema"):
+        _psql(cluster, postgres.url(OWNER), "CREATE TABLE later (id int)")
+    assert "no change" in postgres.ledger().statements[-1].refused
+    postgres.allow_changes()
+    _psql(cluster, postgres.url(OWNER), "CREATE TABLE later (id int)")
+    assert postgres.ledger().statements[-1].refused == ""
+
+
 def test_it_speaks_tls_alone_and_can_be_verified(server: tuple[Cluster, Postgres]) -> None:
     cluster, postgres = server
     encrypted = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
