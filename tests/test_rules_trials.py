@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ def sound(values: dict[str, Any]) -> Made:
 
 
 def contract(folder: Path) -> Contract:
-    file = folder / "contract.yaml"
+    file = folder / "standard.yaml"
     file.write_text(CONTRACT)
     return load(file)
 
@@ -264,6 +265,29 @@ def test_json_may_be_written_in_any_way_and_must_be_equal(tmp_path: Path) -> Non
     for wrong in ("{a: 1, b: [2]}", '{"a": 1}'):
         (found,) = environment_mapping(trials(tmp_path, burst(wrong)))
         assert 'BURST the JSON {"b": [2], "a": 1}' in found.expected
+
+
+@pytest.mark.parametrize(("given", "judged"), [("", 0), ("      given: {own.url: ''}\n", 2)])
+def test_a_row_is_not_judged_where_the_run_sets_another_row_of_its_variable(
+    tmp_path: Path, given: str, judged: int
+) -> None:
+    def urls(values: dict[str, Any]) -> Made:
+        own = {"URL": values["own"]["url"] or values["limits"].get("url", "unset")}
+        return {"shop": env(own), "shop-worker": env(own)}
+
+    rows = f"""\
+    - name: URL
+      roles: [web]
+      value: limits.url
+{given}      default: wrong
+      samples: [{{value: a, text: wrong}}]
+    - {{name: URL, roles: [web], value: own.url, samples: [{{value: b, text: b}}]}}
+"""
+    head, tail = CONTRACT.split("  variables:\n")
+    (tmp_path / "contract.yaml").write_text(f"{head}  variables:\n{rows}migrations:{tail.split('migrations:')[1]}")
+    found = trials(tmp_path, urls, {"own": {"url": "mine"}})
+    told = replace(found, contract=load(tmp_path / "contract.yaml"))
+    assert len(list(environment_mapping(told))) == judged
 
 
 def test_a_chart_that_refuses_a_sample_is_found(tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def _wrong(trials: Trials, case: Case, rendering: Rendering) -> list[Finding]:
     if rendering.refusal is not None:
         return [_finding(f"Chart/{rendering.name}", case, "a rendering", str(rendering.refusal))]
     found = []
-    for workload, manifest in trials.of_roles(rendering, case.row.roles):
+    for workload, manifest in trials.of_roles(rendering, case.expected):
         expected = f"{case.row.name} {shown(case.expected[workload.role])} in the container {workload.container}"
         if manifest is None:
             name = f"{workload.kind}/{workload.name}"

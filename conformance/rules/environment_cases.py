@@ -38,12 +38,14 @@ def mapping_cases(environment: Environment, trials: Trials) -> list[Case]:
         case
         for row in environment.variables
         for case in (*_default(row, environment, trials), *_samples(row, environment, trials))
+        if case.expected
     ]
 
 
 def precedence_cases(environment: Environment, trials: Trials) -> list[Case]:
     """Return every row, set or by default, with its variable in each layer, and in all layers at once."""
-    return [case for row in environment.variables for case in _overridden(row, environment, trials)]
+    cases = [case for row in environment.variables for case in _overridden(row, environment, trials)]
+    return [case for case in cases if case.expected]
 
 
 def batches(cases: Iterable[Case]) -> list[list[Case]]:
@@ -116,10 +118,27 @@ def _case(
     row: Variable, kind: str, settings: Settings, outcome: Outcome, environment: Environment, trials: Trials
 ) -> Case:
     values = trials.values(settings)
-    expected = {role: _winner(row, role, outcome, environment, values) for role in row.roles}
+    expected = {
+        role: _winner(row, role, outcome, environment, values)
+        for role in row.roles
+        if not _rivalled(row, role, settings, environment, trials)
+    }
     untouched = [] if row.value is None or row.value in settings else [row.value]
     untouched += [path for layer in environment.layers if (path := _path(layer, row)) not in settings]
     return Case(row, kind, settings, expected, tuple(untouched))
+
+
+def _rivalled(row: Variable, role: str, settings: Settings, environment: Environment, trials: Trials) -> bool:
+    """Say whether the run sets another row's value for the same variable, which a case does not mention."""
+    rivals = [
+        other.value
+        for other in environment.variables
+        if other is not row and other.name == row.name and role in other.roles and other.value is not None
+    ]
+    return any(
+        value_at(trials.files, steps(rival)) is not None and not any(_nested(path, rival) for path in settings)
+        for rival in rivals
+    )
 
 
 def _winner(
