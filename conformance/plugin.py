@@ -28,7 +28,7 @@ from conformance.preparation import Preparation, prepared
 from conformance.report.result import CheckResult, judged
 from conformance.rules import Rules
 from conformance.run_report import PROPERTY, RunReport
-from conformance.scheduling import ByJourney
+from conformance.scheduling import ByJourney, group, together
 
 log = logging.getLogger(__name__)
 
@@ -141,6 +141,11 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     """Let `-k` match check ids as they are written in the report."""
     if id_ := _check_id(item):
         item.extra_keyword_matches.add(id_)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the checks of one journey together, whatever files they are in."""
+    items[:] = [items[place] for place in together([group(_check_id(item)) for item in items])]
 
 
 def _check_id(item: pytest.Item) -> str | None:
