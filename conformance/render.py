@@ -105,6 +105,7 @@ class Renderer:
         self._helm, self._runner, self._seconds = helm, runner.with_environment(), seconds
         self._pool = ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="render")
         self._known: dict[tuple[object, ...], Future[Rendering]] = {}
+        self._linted: dict[tuple[object, ...], Future[tuple[str, ...]]] = {}
         self._parsed: dict[str, Manifests | Refusal] = {}
         self._lock = threading.Lock()
         self._count = 0
@@ -118,7 +119,8 @@ class Renderer:
     def close(self) -> None:
         """End the threads and what they run: nobody will ask for it. What has not begun never will."""
         self._pool.shutdown(wait=False, cancel_futures=True)
-        while not all(rendering.done() for rendering in self._known.values()):
+        begun: list[Future[Any]] = [*self._known.values(), *self._linted.values()]
+        while not all(found.done() for found in begun):
             self._runner.signal(signal.SIGKILL)
             time.sleep(0.01)
 
@@ -138,6 +140,40 @@ class Renderer:
                     self._render, chart, values, surroundings, self._count, not_before
                 )
             return self._known[key]
+
+    def lint(self, chart: Path, values: ValuesSet) -> tuple[str, ...]:
+        """Return what `helm lint --strict` complains of, line by line; nothing where it is content."""
+        return self.submit_lint(chart, values).result()
+
+    def submit_lint(self, chart: Path, values: ValuesSet) -> Future[tuple[str, ...]]:
+        """Begin to lint a chart if nobody has, and return at once."""
+        key = (chart, values.files, json.dumps(values.sets, sort_keys=True))
+        with self._lock:
+            if key not in self._linted:
+                self._count += 1
+                self._linted[key] = self._pool.submit(self._lint, chart, values, self._count)
+            return self._linted[key]
+
+    def _lint(self, chart: Path, values: ValuesSet, number: int) -> tuple[str, ...]:
+        argv = [
+            "lint", "--strict", "--quiet", str(chart.absolute()), "--namespace", self.namespace,
+            "--kube-version", self.kube_version,
+        ]  # fmt: skip
+        for file in (*values.files, *self._written(values.sets, number)):
+            argv += ["--values", str(file.absolute())]
+        output = self.folder / f"linted-{number}"
+        try:
+            result = self._runner.run(
+                "sh", "-c", _BOUNDED, self._helm, *argv,
+                timeout=self._seconds, env={"RENDERED": str(output)}, cwd=self.folder, check=False,
+            )  # fmt: skip
+        except CommandFailed:
+            return (f"the linting did not end within {self._seconds:g} s",)
+        if not result.status:
+            return ()
+        said = output.read_text(errors="replace") if output.exists() else ""
+        lines = [" ".join(line.split()) for line in said.splitlines()]
+        return tuple(line for line in lines if line.startswith(("[WARNING]", "[ERROR]"))) or (last_words(result),)
 
     def _render(
         self, chart: Path, values: ValuesSet, surroundings: Surroundings, number: int, not_before: float

@@ -21,6 +21,7 @@ from conformance.run import Runner
 
 #: Stands in for Helm: it prints the chart's one template, with the chart's version and the values in their place.
 HELM = """#!/bin/sh
+[ "$1" = lint ] && exit
 version=$(sed -E 's/.*"?version"?: "?([0-9.]+).*/\\1/;q' "$3/Chart.yaml")
 for last; do :; done
 if [ -f "$last" ] && grep -q '"refuse"' "$last"; then

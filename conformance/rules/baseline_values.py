@@ -23,7 +23,7 @@ def merged(values: ValuesSet) -> dict[str, Any]:
 
 
 def over(under: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
-    """Return values with others laid over them, as Helm does: mappings are merged, everything else is replaced."""
+    """Return values with others laid over them; null stays: it takes a chart's default away."""
     found = dict(under)
     for name, value in upper.items():
         there = found.get(name)
@@ -40,6 +40,20 @@ def as_before(values: ValuesSet, baseline: Path, candidate: Path) -> ValuesSet:
     given = merged(values)
     kept = _known(given, defaults(baseline), defaults(candidate))
     return values if kept == given else ValuesSet(values.name, (), kept)
+
+
+def reusing(values: ValuesSet, baseline: Path) -> ValuesSet:
+    """Return a values set over the baseline's defaults, which then win over the candidate's own."""
+    return ValuesSet(values.name, (), over(_given(defaults(baseline)), merged(values)))
+
+
+def _given(values: dict[str, Any]) -> dict[str, Any]:
+    """Return defaults without those that are null: given by hand, null takes a default away."""
+    return {
+        name: _given(value) if isinstance(value, dict) else value
+        for name, value in values.items()
+        if value is not None
+    }
 
 
 def _known(given: dict[str, Any], before: dict[str, Any], after: dict[str, Any]) -> dict[str, Any]:

@@ -12,9 +12,20 @@ from conformance.errors import Incomplete
 from conformance.judge import Judge
 from conformance.render import Renderer, Rendering, ValuesSet, metadata_of
 from conformance.replacing import Replacer
-from conformance.rules.baseline_values import as_before
+from conformance.rules.baseline_values import as_before, reusing
 from conformance.rules.bumped import bumped
-from conformance.rules.inputs import Given, Grown, Judged, Pair, Rendered, Repeats, Replaced, Version
+from conformance.rules.inputs import (
+    Defaults,
+    Given,
+    Grown,
+    Judged,
+    Linted,
+    Pair,
+    Rendered,
+    Repeats,
+    Replaced,
+    Version,
+)
 from conformance.rules.planning import planned, trials
 from conformance.rules.surroundings import all_surroundings, may_ask_the_clock
 from conformance.rules.trials import Trials
@@ -32,8 +43,9 @@ class Gathering:
         self.values = tuple(values)
         self._renderer, self._judge, self._given, self._contract = renderer, judge, given, contract
         self._inputs: Mapping[type, Callable[[], Iterator[Any]]] = {
-            Grown: self._grown, Judged: self._judged, Pair: self._pairs, Rendered: self._rendered,
-            Repeats: self._repeats, Replaced: self._replaced, Trials: self._trials,
+            Defaults: self._defaults, Grown: self._grown, Judged: self._judged, Linted: self._linted,
+            Pair: self._pairs, Rendered: self._rendered, Repeats: self._repeats, Replaced: self._replaced,
+            Trials: self._trials,
         }  # fmt: skip
 
     def of(self, wanted: type) -> Iterator[Any]:
@@ -49,6 +61,8 @@ class Gathering:
                 self._renderer.submit(chart, values)
             if self.baseline is not None:
                 self._renderer.submit(self.candidate, self._as_before(values))
+                self._renderer.submit(self.candidate, self._reused(values))
+            self._renderer.submit_lint(self.candidate, values)
         for values in self.values:
             for surroundings in self._surroundings[: -1 if self._ticks else None]:
                 self._renderer.submit(self.candidate, values, surroundings)
@@ -89,6 +103,9 @@ class Gathering:
             return list(self.values)
         return [as_before(values, self.baseline, self.candidate) for values in self.values]
 
+    def _reused(self, values: ValuesSet) -> ValuesSet:
+        return reusing(self._as_before(values), self.baseline) if self.baseline else values
+
     def _version(self, chart: Path, values: ValuesSet) -> Version:
         if chart == self.baseline and chart != self.candidate:
             said = "the baseline"
@@ -122,6 +139,22 @@ class Gathering:
             after = self._version(self.candidate, self._as_before(values))
             if before.rendering.refusal is None and after.rendering.refusal is None:
                 yield Grown(before, after, self._where(values))
+
+    def _defaults(self) -> Iterator[Defaults]:
+        for values in self.values if self.baseline is not None else ():
+            found = Defaults(
+                self._version(self.baseline or self.candidate, values),
+                self._version(self.candidate, self._as_before(values)),
+                self._version(self.candidate, self._reused(values)),
+                self._where(values),
+            )
+            if found.before.rendering.refusal is None:
+                yield found
+
+    def _linted(self) -> Iterator[Linted]:
+        for values in self.values:
+            problems = self._renderer.lint(self.candidate, values)
+            yield Linted(self._version(self.candidate, values), problems, self._where(values))
 
     def _rendered(self) -> Iterator[Rendered]:
         for chart in self.charts():

@@ -100,6 +100,28 @@ class Grown:
 
 
 @dataclass(frozen=True)
+class Defaults:
+    """Baseline and candidate, and the candidate with the baseline's defaults beneath everybody's own values.
+
+    `after` has values that a user of the baseline can have; `reused` is what `--reuse-values` makes of them.
+    """
+
+    before: Version
+    after: Version
+    reused: Version
+    where: str = ""
+
+
+@dataclass(frozen=True)
+class Linted:
+    """The candidate, and what `helm lint --strict` complains of."""
+
+    version: Version
+    problems: tuple[str, ...]
+    where: str = ""
+
+
+@dataclass(frozen=True)
 class Replaced:
     """A pair, and the judge's word on each object of one version in the place of the other's."""
 

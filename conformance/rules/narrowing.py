@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from conformance.kube_yaml import at, mapping
@@ -50,17 +50,25 @@ class Schemas:
     after: Mapping[str, Any]
     pruned: bool = False
     supplied: Mapping[str, Any] | None = None
+    seen: set[tuple[Any, Any]] = field(default_factory=set, compare=False, repr=False)
 
     def narrower(self) -> Iterator[Narrower]:
         """Yield every place where the second schema accepts less than the first."""
-        yield from _compare(self, dict(self.before), dict(self.after), ())
+        self.seen.clear()
+        if self.before != self.after:
+            yield from _compare(self, dict(self.before), dict(self.after), ())
 
 
 def _compare(
     schemas: Schemas, before: dict[str, Any], after: dict[str, Any], path: tuple[str, ...]
 ) -> Iterator[Narrower]:
+    # What refers to one definition in one place is compared once: definitions may refer to themselves.
+    if references := (before.get("$ref"), after.get("$ref")) if "$ref" in before or "$ref" in after else None:
+        if references in schemas.seen:
+            return
+        schemas.seen.add(references)
     before, after = _resolved(before, schemas.before), _resolved(after, schemas.after)
-    if before == after or len(path) > _DEEPEST:
+    if len(path) > _DEEPEST:
         return
     where = ".".join(path) or "the root"
     for was, now in (*_types(before, after), *_bounds(before, after), *_words(before, after)):

@@ -22,8 +22,9 @@ from conformance.rules.trials import Trials
 
 #: The modules that declare rules.
 _FAMILIES = (
-    "additions", "crds", "determinism", "environment", "images", "keeping", "lists", "migrations", "names",
-    "ports", "references", "replacing", "rights", "schema", "selecting", "selectors", "writers",
+    "additions", "crds", "defaults", "determinism", "environment", "images", "keeping", "lint", "lists",
+    "migrations", "names", "ports", "references", "replacing", "rights", "schema", "selecting", "selectors",
+    "values_schema", "writers",
 )  # fmt: skip
 
 
