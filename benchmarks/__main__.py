@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import overhead, reset, rules_time, wait_latency, workers
+from benchmarks import overhead, reset, rules_time, runs, wait_latency, workers
 from benchmarks.figures import Figure, table
 from conformance import progress
 from conformance.errors import ConformanceError
@@ -23,6 +23,7 @@ BENCHMARKS: Mapping[str, tuple[Callable[[int], list[Figure]], int]] = {
     "overhead": (overhead.measure, 5),
     "workers": (workers.measure, 3),
     "reset": (reset.measure, 3),
+    "runs": (runs.measure, 3),
 }
 
 

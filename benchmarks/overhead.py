@@ -16,6 +16,7 @@ import yaml
 
 from benchmarks.figures import Figure, alternating
 from benchmarks.suite import agents_conformance
+from conformance import paths
 from conformance.cluster import Cluster
 from conformance.cluster.journal import CLUSTER
 from conformance.options import Options
@@ -24,6 +25,8 @@ from conformance.run import Runner
 from conformance.subject import BASELINE, CANDIDATE
 
 LIMIT, MEMORY_LIMIT = 1.10, 250.0
+#: A stub in place of the application: its start is no work of the suite's, and the script brings no database.
+CONTRACT = paths.bundle("fixtures") / "contracts" / "agents-stub.yaml"
 #: The checks that read one journey: install, upgrade, rollback.
 CHECKS = "upgrade/in-place or rollback/"
 PLAIN_SECONDS = 600.0
@@ -35,13 +38,22 @@ def measure(rounds: int) -> list[Figure]:
     memory: list[float] = []
     with (
         tempfile.TemporaryDirectory() as made,
-        prepared(Options(report_dir=Path(made, "prepared"))) as preparation,
+        prepared(Options(contract=CONTRACT, report_dir=Path(made, "prepared"))) as preparation,
     ):
 
         def suite() -> float:
             with tempfile.TemporaryDirectory() as folder:
                 ran = agents_conformance(
-                    Path(folder), "run", "-n", "1", "-k", CHECKS, "--report-dir", f"{folder}/r"
+                    Path(folder),
+                    "run",
+                    "--contract",
+                    str(CONTRACT),
+                    "-n",
+                    "1",
+                    "-k",
+                    CHECKS,
+                    "--report-dir",
+                    f"{folder}/r",
                 )
                 said = json.loads(Path(folder, "r/report.json").read_text())["summary"]
             memory.append(ran.peak_mb)

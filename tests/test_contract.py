@@ -218,6 +218,16 @@ def test_the_reference_platform_is_an_application_with_an_image_for_each_role_an
     assert load(EXAMPLE).image_names >= {"further"}
 
 
+def test_the_reference_chart_has_a_contract_with_a_stub_as_well() -> None:
+    stubbed = load(builtin().folder / "agents-stub.yaml")
+    assert stubbed.stub
+    assert stubbed.workloads == builtin().workloads
+    asked = ("application", "database", "runs", "migrations", "environment")
+    lacking = lacks(stubbed, asked, baseline=True)
+    assert all(lack.declared for lack in lacking)
+    assert len(lacking) == 5
+
+
 def test_lacks_keep_the_order_asked(tmp_path: Path) -> None:
     asked = ("gitops", "database", "baseline")
     assert tuple(lack.need for lack in lacks(contract(tmp_path), asked, baseline=False)) == asked
