@@ -67,11 +67,11 @@ class Deadlines:
         "its image is in the node and its data directory in the image: it takes 2 s, far longer on a busy machine",
     )  # fmt: skip
     run_begun: Deadline = Deadline(
-        30, "a run's pod to run",
+        60, "a run's pod to run",
         "the Job is made within a second and its pod starts within 2 s; a busy machine takes far longer",
     )  # fmt: skip
     run_ended: Deadline = Deadline(
-        90, "runs to end",
+        120, "runs to end",
         "the longest goes on for 20 s; an image that is not there is told after a back-off of 10 to 20 s",
     )  # fmt: skip
     calls_answered: Deadline = Deadline(

@@ -212,7 +212,7 @@ def _fill(runner: Runner, place: Store, release: Kubernetes, engine: Engine) -> 
         building = [*programs.kubernetes_programs(release), *building]
     if not (registry.image_here(engine) or puller.pull(pins().image("registry"))):
         building = [programs.registry_program(), *building]
-    beneath = progress.start(functools.partial(platform.build_base, runner, place))
+    beneath = progress.start(functools.partial(platform.build_base, runner, place, puller))
     _build(runner, place, release, building, None if node else engine, stub=True)
     progress.wait(beneath)
     if root:

@@ -1,7 +1,7 @@
 """The reference platform's images: one file system under a name for each component, in the local registry.
 
-Three layers: Debian's Python, the wheels with everything compiled, and the platform's source. The first two are an
-artefact, made once; the third is small, so that a changed or broken source is an image within a second.
+Three layers: a Python, pulled where it can be, else Debian's; the wheels, with everything compiled; the source.
+The first two are an artefact, made once; the third is small, so that a broken source is an image within a second.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from conformance.provision.golang import registries
 from conformance.provision.images import USER, Image
 from conformance.provision.oci import PATH, Entry, ImageFile, push, write_layer
 from conformance.provision.pins import pins
+from conformance.provision.pull import Puller
 from conformance.provision.registry import Registry
 from conformance.provision.store import Artefact, Store, file_hash, remove_tree
 from conformance.run import Runner
@@ -42,7 +43,12 @@ GLIBC = range(17, 37)
 
 def base_artefact() -> Artefact:
     """Return the artefact that is the two layers beneath the source."""
-    made_from = {"root": str(ROOT.artefact), "wheels": pins().requirements, "recipe": RECIPE}
+    made_from = {
+        "image": str(pins().image("python")),
+        "root": str(ROOT.artefact),
+        "wheels": pins().requirements,
+        "recipe": RECIPE,
+    }
     return Artefact.of("platform", made_from)
 
 
@@ -51,25 +57,32 @@ def base_path(store: Store) -> Path:
     return store.path(base_artefact())
 
 
-def build_base(runner: Runner, store: Store) -> Path:
+def build_base(runner: Runner, store: Store, puller: Puller) -> Path:
     """Return the folder of the two layers beneath the source, made first where they are missing.
 
-    Raises `MachineLacks` where there are no Debian packages or no pip, `CommandFailed`.
+    Raises `MachineLacks` where neither the image nor Debian's packages can be had, or no pip; `CommandFailed`.
     """
-    root = make_root(runner, store, ROOT)
 
     def make(folder: Path) -> None:
+        root = folder / "root.tar"
+        if image := puller.pull(pins().image("python")):
+            puller.export(image, root)
+        else:
+            os.link(make_root(runner, store, ROOT), root)
         tree, packages = folder / "tree", folder / "tree" / PACKAGES.lstrip("/")
         tree.mkdir()
         runner.run("tar", "--extract", "--file", root, "--directory", tree, timeout=COMPILE_SECONDS)
-        version = next((tree / "usr/lib").glob("python3.*")).name.removeprefix("python")
+        library = next(
+            path for prefix in ("usr/local", "usr") for path in (tree / prefix / "lib").glob("python3.*")
+        )
+        version, program = library.name.removeprefix("python"), library.parent.parent / "bin/python3"
         _fetch_wheels(runner, version, packages, folder / "requirements.txt")
         # Unchecked: the layers carry no times that a check could go by, and nothing in them ever changes.
         chroot = ("chroot",) if os.geteuid() == 0 else ("unshare", "--map-root-user", "chroot")
-        compile_all = ("/usr/bin/python3", "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash")
-        runner.run(*chroot, tree, *compile_all, f"/usr/lib/python{version}", PACKAGES, timeout=COMPILE_SECONDS)
+        inside = [f"/{path.relative_to(tree)}" for path in (program, library)]
+        runner.run(*chroot, tree, inside[0], "-m", "compileall", "-q", "--invalidation-mode", "unchecked-hash",
+                   inside[1], PACKAGES, timeout=COMPILE_SECONDS)  # fmt: skip
         write_layer(folder / "packages.tar", _packages(tree))
-        os.link(root, folder / "root.tar")
         remove_tree(tree)
 
     return store.make(base_artefact(), make, what="the reference platform's file system")

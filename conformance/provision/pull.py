@@ -63,6 +63,16 @@ class Puller:
             self.engine.run("rm", "--force", name, check=False)
         into.chmod(0o755)
 
+    def export(self, reference: str, into: Path) -> None:
+        """Write the file system of an image that is in the engine as one tar."""
+        name = f"agents-conformance-export-{key([reference, str(into.parent.parent)])}"
+        self.engine.run("rm", "--force", name, check=False)  # of a run that was killed
+        self.engine.run("create", "--name", name, "--label", "agents-conformance=build", reference, "none")
+        try:
+            self.engine.run("export", "--output", into, name, timeout=PULL_SECONDS)
+        finally:
+            self.engine.run("rm", "--force", name, check=False)
+
     def _digest(self, reference: str, repository: str) -> str:
         said = self.engine.inspect("image", reference) or {}
         short = repository.removeprefix("docker.io/")

@@ -46,6 +46,8 @@ def mirror(ready: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         ):
             layer = write_layer(folder / f"{name}.tar", [Entry(f"/usr/local/bin/{name}", program)])
             _retry_push(address, name, tag, ImageFile((layer,)))
+        python = f"{NAME}:python"
+        engine.run("import", ready.platform / "root.tar", python, timeout=600)
         for source, target in (
             (ready.node.reference, f"{address}/kindest/node:{RELEASE.version}"),
             (image, f"{address}/library/registry:{pins().images['registry']['tag']}"),
@@ -53,6 +55,7 @@ def mirror(ready: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iterator
                 image,
                 f"{address}/library/postgres:{pins().images['postgres']['tag']}",
             ),  # it is pulled and pushed, not run
+            (python, f"{address}/library/python:{pins().images['python']['tag']}"),
         ):
             engine.run("tag", source, target)
             engine.run("push", "--quiet", target, timeout=600)
@@ -94,6 +97,7 @@ def test_an_empty_cache_is_filled_by_pulls_alone(empty: Runner, mirror: str, tmp
         node,
         f"docker.io/library/registry:{pins().images['registry']['tag']}",
         database,
+        f"docker.io/library/python:{pins().images['python']['tag']}",
         f"registry.k8s.io/kube-apiserver:{RELEASE.version}",
         f"registry.k8s.io/etcd:{RELEASE.etcd}",
     }
@@ -109,6 +113,8 @@ def test_an_empty_cache_is_filled_by_pulls_alone(empty: Runner, mirror: str, tmp
     # The stub is the suite's own: there is nowhere to pull it from.
     assert [command[-1] for command in built] == ["."]
     assert not [command for command in commands if Path(command[0]).name == "mmdebstrap"]
+    assert (machine.platform / "root.tar").is_file()
+    assert provision.push_platform(machine.platform, machine.registry, "1.0").keys() >= {"control-plane", "runner"}
 
     started = time.monotonic()
     assert provision.provision(runner=empty) == machine
