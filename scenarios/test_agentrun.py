@@ -18,9 +18,9 @@ NEEDS = ("application", "crds", "runs")
 )
 def test_examples_succeed(runs: Runs) -> Iterator[Finding]:
     """Every example ends in its declared phase, a success by a Job that ended well, a failure with a reason."""
-    carried = runs.examples()
-    yield from judging_runs.wrong_ends(runs.carrier.runs, carried)
-    yield from judging_runs.unproven(runs.carrier.runs, carried)
+    said, carried = runs.carrier.runs, runs.examples()
+    wrong = [*judging_runs.wrong_ends(said, carried), *judging_runs.unproven(said, carried)]
+    yield from wrong or judging_runs.wrong_ends(said, [runs.evicted()] if said.long else [])
 
 
 @scenario(

@@ -36,10 +36,18 @@ class Runs(Journey):
         return self._carrier
 
     def examples(self) -> Sequence[Carried]:
-        """Return the ends of the examples' runs, of those that must fail, and of one that is evicted."""
+        """Return the ends of the examples' runs, and of those that must fail."""
         if self._examples is None:
             self._examples = self._carry()
         return self._examples
+
+    def evicted(self) -> Carried:
+        """Return the end of a run whose pod was evicted."""
+        self.examples()
+        name = self.carrier.begin_long("evicted")
+        self.carrier.evict(name)
+        (carried,) = self.carrier.ended({name: self.carrier.runs.failed})
+        return carried
 
     def restarted(self) -> Carried:
         """Return the end of a run in whose midst the controllers were killed."""
@@ -115,10 +123,6 @@ class Runs(Journey):
                 refused += [Carried(runs.kind, name, runs.failed, None, failure=words) for name in names]
             else:
                 wanted |= dict.fromkeys(names, runs.failed)
-        if runs.long:
-            evicted = carrier.begin_long("evicted")
-            carrier.evict(evicted)
-            wanted[evicted] = runs.failed
         return [*carrier.ended(wanted), *refused]
 
     def _look(self) -> Outside:
