@@ -1,29 +1,22 @@
-"""Speak to an API server in plain JSON: a kind cluster's, or the judge's.
-
-Objects stay as the server says them, because law 4 compares whole states: a typed client drops the fields
-it does not know. The `kubernetes` client reads the kubeconfig; its models are not used.
-"""
+"""One API server's client: requests, answers and what they mean."""
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import json
 import threading
 import urllib.parse
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import urllib3
 
-from conformance.errors import ConformanceError
+from conformance.api.errors import ApiRefusal, ApiUnreachable
+from conformance.api.resources import DISCOVERY, Body, Resource, discovered
+from conformance.api.stream import Stream, Watch
 
 JSON = "application/json"
-#: One object as the API server says it.
-Body = dict[str, Any]
-
 #: Seconds a single request may take; the API server answers in milliseconds or is not there.
 REQUEST_SECONDS = 30.0
 #: A server that is busy for a moment, as with the storage of a kind just defined, is asked again for about 8 s.
@@ -31,102 +24,6 @@ _BUSY = urllib3.Retry(
     total=None, connect=0, read=0, redirect=0, other=0, status=20, status_forcelist={429}, allowed_methods=None,
     backoff_factor=0.05, backoff_max=0.5, respect_retry_after_header=False, raise_on_status=False,
 )  # fmt: skip
-_DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
-
-
-class ApiRefusal(ConformanceError):
-    """The API server answered with an error: its `status` (HTTP), `reason` and `message`, and the field causes."""
-
-    def __init__(self, status: int, body: Mapping[str, Any]) -> None:
-        self.status = status
-        self.reason = str(body.get("reason", ""))
-        self.message = str(body.get("message", body))
-        self.causes: list[Mapping[str, str]] = (body.get("details") or {}).get("causes") or []
-        super().__init__(f"the API server refused with {status} {self.reason}: {self.message}")
-
-
-class ApiUnreachable(ConformanceError):
-    """No answer from the API server: its machine is broken or busy, which is never the chart's fail."""
-
-
-@dataclass(frozen=True)
-class Resource:
-    """One resource type that the server serves, at its preferred version."""
-
-    group: str
-    version: str
-    plural: str
-    kind: str
-    namespaced: bool
-    verbs: frozenset[str]
-
-    @property
-    def api_version(self) -> str:
-        """Return `group/version`, or `version` alone in the core group."""
-        return f"{self.group}/{self.version}" if self.group else self.version
-
-    def path(self, namespace: str | None = None, name: str | None = None, subresource: str | None = None) -> str:
-        """Return the URL path of the collection, or of one object or its subresource."""
-        parts = ["apis", self.group, self.version] if self.group else ["api", self.version]
-        if self.namespaced and namespace:
-            parts += ["namespaces", namespace]
-        parts += [self.plural, *(part for part in (name, subresource) if part)]
-        return "/" + "/".join(urllib.parse.quote(part, safe="") for part in parts)
-
-
-@dataclass(frozen=True)
-class Event:
-    """One line of a watch: `ADDED`, `MODIFIED`, `DELETED` or `BOOKMARK`, and the object."""
-
-    type: str
-    object: Body
-
-
-class Stream:
-    """The lines of an answer as they come; `close` ends it, also from another thread, without an error."""
-
-    def __init__(self, response: urllib3.BaseHTTPResponse, what: str) -> None:
-        self._response = response
-        self._what = what
-        self._closed = False
-
-    def __iter__(self) -> Iterator[bytes]:
-        """Yield the lines; raises `ApiUnreachable` when the connection breaks."""
-        pending = b""
-        try:
-            for chunk in self._response.read_chunked():
-                *lines, pending = (pending + chunk).split(b"\n")
-                yield from filter(None, lines)
-        except Exception as error:
-            if self._closed:
-                return  # closed in the middle of a read, which then fails in one of many ways
-            if isinstance(error, urllib3.exceptions.HTTPError | OSError | ValueError):
-                raise ApiUnreachable(f"the stream of {self._what} broke: {error}") from error
-            raise
-        finally:
-            self._response.close()
-
-    def close(self) -> None:
-        """End the stream; a reader in another thread sees its end at once."""
-        self._closed = True
-        with contextlib.suppress(ValueError, RuntimeError, OSError):  # it has ended by itself
-            self._response.shutdown()
-
-
-class Watch:
-    """The changes of a resource type as they come, from `Api.watch`; `close` works as a stream's."""
-
-    def __init__(self, stream: Stream) -> None:
-        self._stream = stream
-        self.close = stream.close
-
-    def __iter__(self) -> Iterator[Event]:
-        """Yield the changes; raises `ApiRefusal` where the server ends the watch with an error."""
-        for line in self._stream:
-            said = json.loads(line)
-            if said["type"] == "ERROR":
-                raise ApiRefusal(int(said["object"].get("code", 500)), said["object"])
-            yield Event(said["type"], said["object"])
 
 
 class Api:
@@ -230,7 +127,7 @@ class Api:
                 self._resources = {
                     (found.group, found.kind): found
                     for path in ("/api", "/apis")
-                    for found in _discovered(self.request("GET", path, accept=_DISCOVERY))
+                    for found in discovered(self.request("GET", path, accept=DISCOVERY))
                 }
             return list(self._resources.values())
 
@@ -314,18 +211,3 @@ def _error_body(text: str) -> Mapping[str, Any]:
     except ValueError:
         return {"message": text.strip()}
     return body if isinstance(body, dict) else {"message": text}
-
-
-def _discovered(answer: Body) -> Iterator[Resource]:
-    for group in answer["items"]:
-        seen: set[str] = set()
-        for version in group["versions"]:  # the server's preferred version comes first
-            for found in version.get("resources", ()):
-                kind = (found.get("responseKind") or {}).get("kind")
-                if not kind or found["resource"] in seen:
-                    continue
-                seen.add(found["resource"])
-                yield Resource(
-                    (group.get("metadata") or {}).get("name", ""), version["version"], found["resource"], kind,
-                    found["scope"] == "Namespaced", frozenset(found["verbs"]),
-                )  # fmt: skip
