@@ -70,7 +70,8 @@ def cluster(journal, runner, nodes, monkeypatch, tmp_path):
     monkeypatch.setattr(Cluster, "api", None)
     machine = SimpleNamespace(
         node=SimpleNamespace(reference="node:1"), kind=Path("/bin/kind"), kubectl=Path("/bin/kubectl"),
-        engine=SimpleNamespace(environment={"DOCKER_CONFIG": "/empty"}), registry=None,
+        engine=SimpleNamespace(environment={"DOCKER_CONFIG": "/empty"}),
+        registry=SimpleNamespace(pull="registry:5000"),
     )  # fmt: skip
     return Cluster(journal.name("gw0", "1"), machine, runner, journal)
 

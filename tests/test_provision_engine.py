@@ -15,7 +15,7 @@ from conformance.errors import MachineLacks
 from conformance.provision import engine as engines
 from conformance.provision import runc_bounded
 from conformance.provision.engine import NEEDED, RUNTIME, Engine
-from conformance.provision.kind_config import kind_config
+from conformance.provision.kind_config import kind_config, proxy_exception
 from conformance.provision.node_image import NodeImage
 from conformance.provision.registry import NAME, Registry, hosts_toml
 from conformance.run import Runner
@@ -212,3 +212,14 @@ def test_what_the_machine_and_the_image_need_is_patched() -> None:
 
 def test_nodes_are_told_that_the_registry_speaks_plain_http() -> None:
     assert f'[host."http://{NAME}:5000"]' in hosts_toml()
+
+
+def test_a_proxy_of_the_callers_is_not_asked_for_the_local_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    assert proxy_exception(REGISTRY) == {}
+    monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
+    assert proxy_exception(REGISTRY) == {"NO_PROXY": NAME, "no_proxy": NAME}
+    monkeypatch.setenv("no_proxy", "example.org,.internal")
+    both = f"example.org,.internal,{NAME}"
+    assert proxy_exception(REGISTRY) == {"NO_PROXY": both, "no_proxy": both}

@@ -28,7 +28,7 @@ from conformance.cluster.scene import Scene
 from conformance.cluster.sweeping import RUN_VARIABLE, remove_cluster
 from conformance.errors import BadInput, CommandFailed, ConformanceError, MachineLacks
 from conformance.observe.inventory import Inventory
-from conformance.provision import Machine, kind_config
+from conformance.provision import Machine, kind_config, proxy_exception
 from conformance.provision.kind_config import CERTS
 from conformance.run import Runner
 
@@ -168,7 +168,7 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind is not typed
             # A failed one is retained for the evidence, and deleted by who asked for it.
             self.runner.run(self.kind_path, "create", "cluster", "--name", self.name, "--image", self.image,
                             "--kubeconfig", self.kubeconfig, "--config", config, "--retain",
-                            timeout=CREATE_SECONDS)  # fmt: skip
+                            timeout=CREATE_SECONDS, env=proxy_exception(self.machine.registry))  # fmt: skip
             made = time.monotonic() - started
             with ThreadPoolExecutor(2) as beside:
                 pulled = beside.submit(self._pull_images)

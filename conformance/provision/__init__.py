@@ -7,7 +7,7 @@ from conformance.provision.database_image import push as push_database
 from conformance.provision.doctor import Row, doctor
 from conformance.provision.engine import Engine
 from conformance.provision.images import Image, push_stub
-from conformance.provision.kind_config import kind_config
+from conformance.provision.kind_config import kind_config, proxy_exception
 from conformance.provision.machine import Machine, Tools, provision, tools
 from conformance.provision.node_image import NodeImage
 from conformance.provision.platform import push_platform
@@ -27,6 +27,7 @@ __all__ = [
     "hosts_toml",
     "kind_config",
     "provision",
+    "proxy_exception",
     "push_database",
     "push_platform",
     "push_stub",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import yaml
@@ -37,3 +38,16 @@ def kind_config(node: NodeImage, engine: Engine, registry: Registry) -> dict[str
         kubelet = {"kind": "KubeletConfiguration", "failCgroupV1": False}
         config["kubeadmConfigPatches"] = [yaml.safe_dump(kubelet)]
     return config
+
+
+def proxy_exception(registry: Registry) -> dict[str, str]:
+    """Return the environment in which kind's nodes reach the local registry though the caller has a proxy.
+
+    kind hands the caller's proxy on to them, so that they can pull what only it reaches.
+    """
+    names = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
+    if not any(os.environ.get(name) for name in names):
+        return {}
+    callers = os.environ.get("NO_PROXY") or os.environ.get("no_proxy")
+    own = ",".join(filter(None, [callers, registry.pull.partition(":")[0]]))
+    return {"NO_PROXY": own, "no_proxy": own}

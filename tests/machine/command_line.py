@@ -67,6 +67,10 @@ class Started:
         """Say whether something was said on standard error so often."""
         return self.files[1].read_text().count(words) >= times
 
+    def signal(self, number: int, *, group: bool) -> None:
+        """Send a signal to the process alone, as `kill` does, or to its group, as a terminal does on Ctrl-C."""
+        (os.killpg if group else os.kill)(self.process.pid, number)
+
     def ended(self, seconds: float = 120.0) -> Said:
         """Wait for its end; one that does not end is killed with all it started, and a failure."""
         try:
@@ -113,7 +117,8 @@ class CommandLine:
         files = tuple(self.root / f"{self.name}-{stream}-{time.monotonic_ns()}" for stream in ("out", "err"))
         with files[0].open("wb") as out, files[1].open("wb") as err:
             process = subprocess.Popen(
-                [sys.executable, "-c", python, *map(str, words)], cwd=self.here, env=environment,
+                # As the installed command does, it looks for no module in the current folder.
+                [sys.executable, "-P", "-c", python, *map(str, words)], cwd=self.here, env=environment,
                 stdin=subprocess.DEVNULL, stdout=out, stderr=err, process_group=0,
             )  # fmt: skip
         return Started(process, files)
