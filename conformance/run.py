@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import functools
 import json
 import logging
 import os
@@ -22,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from conformance import interrupts
 from conformance.errors import CommandFailed, MachineLacks
 from conformance.redact import REDACTOR
 
@@ -38,9 +40,11 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG = 1
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(parent: int) -> None:
     if hasattr(_libc, "prctl"):
         _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it had ended before the line above took effect
+            os._exit(1)
 
 
 @dataclass(frozen=True)
@@ -157,16 +161,26 @@ class Runner:
         if program is None:
             raise MachineLacks(f"{words[0]}: command not found; `agents-conformance doctor` says what is missing")
         log.debug("run %s", _short(words))
-        return subprocess.Popen(
-            [program, *words[1:]],
-            env=environment,
-            cwd=cwd,
-            stdin=stdin,
-            stdout=stdout,
-            stderr=stderr,
-            start_new_session=True,
-            preexec_fn=_end_with_parent,
-        )
+        started: list[subprocess.Popen[bytes]] = []
+        try:
+            # Cut short in the middle of a fork, an interrupt would leave locks of Python's own locked for ever.
+            with interrupts.finished():
+                started.append(subprocess.Popen(
+                    [program, *words[1:]],
+                    env=environment,
+                    cwd=cwd,
+                    stdin=stdin,
+                    stdout=stdout,
+                    stderr=stderr,
+                    start_new_session=True,
+                    preexec_fn=functools.partial(_end_with_parent, os.getpid()),
+                ))  # fmt: skip
+        except BaseException:
+            for process in started:
+                end_group(process.pid)
+                process.wait()
+            raise
+        return started[0]
 
     def _write(self, result: Result, *, hide_output: bool) -> None:
         if self.record is None:

@@ -4,6 +4,7 @@ import logging
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -39,7 +40,7 @@ class FakeEngine:
 def engine(monkeypatch):
     fake = FakeEngine()
 
-    def nodes(_, cluster=None):
+    def nodes(_, cluster=None, *, patience=0.0):
         found = [node for node in fake.containers.values() if node.cluster and cluster in (None, node.cluster)]
         for late in fake.appear[:]:
             fake.appear.remove(late)
@@ -73,6 +74,7 @@ def _cluster(engine, journal, worker="gw0"):
     name = journal.name(worker)
     journal.record(CLUSTER, name)
     engine.node(name, journal.folder)
+    journal.made(CLUSTER, name)
     return name
 
 
@@ -166,6 +168,40 @@ def test_commands_that_outlived_their_run_are_ended_and_waited_for(engine):
         command.wait()
         other.wait()
     assert not engine.containers
+
+
+def test_what_an_interrupted_run_had_just_asked_for_is_waited_for(engine):
+    journal = Journal.open_new()
+    name = journal.name("gw0")
+    journal.record(CLUSTER, name)
+    sweeping.end_processes(journal)  # as an interrupt does, before evidence is taken
+    engine.appear.append((name, journal.folder))
+    assert sweep(journal) == [f"cluster {name}"]
+    assert not engine.containers
+
+
+class EngineThatMakes:
+    """Lists a container from the beginning; what it tells of it is `inspected`, one answer after the other."""
+
+    def __init__(self, *inspected):
+        self.inspected = list(inspected)
+
+    def run(self, *words, timeout, check=True):
+        said = "id\n" if words[0] == "ps" else self.inspected.pop(0)
+        return SimpleNamespace(stdout=said)
+
+
+MADE = '[{"Id": "id", "Name": "/x", "Config": {"Labels": null}, "HostConfig": {"Binds": ["/a:/b"]}}]'
+
+
+def test_a_container_that_is_being_made_is_waited_for():
+    (found,) = containers.nodes(EngineThatMakes("[]", "[]", MADE), "x", patience=5)
+    assert found == Container("id", "x", None, (Path("/a"),))
+
+
+def test_a_container_that_is_never_made_is_waited_for_no_longer_than_said():
+    assert containers.nodes(EngineThatMakes("[]"), "x") == []
+    assert containers.nodes(EngineThatMakes(*["[]"] * 9), "x", patience=0.3) == []
 
 
 def test_clean_leaves_a_living_run_alone_and_says_so(engine, caplog):

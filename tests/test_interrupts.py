@@ -107,3 +107,48 @@ def test_one_that_a_library_in_c_has_swallowed_comes_again():
             print("interrupted")
     """
     assert ran(script) == (0, "interrupted\n")
+
+
+def test_a_command_is_started_whole_and_then_ended():
+    script = """
+        import subprocess
+        from pathlib import Path
+        import psutil
+        from conformance.run import Runner
+
+        class Interrupted(subprocess.Popen):
+            def __init__(self, *words, **more):
+                super().__init__(*words, **more)
+                os.kill(me, signal.SIGINT)
+                print("started", flush=True)
+
+        subprocess.Popen = Interrupted
+        try:
+            Runner(Path.cwd()).run("sleep", "60", timeout=60)
+        except KeyboardInterrupt:
+            print("interrupted", psutil.Process().children())
+    """
+    assert ran(script) == (0, "started\ninterrupted []\n")
+
+
+def test_a_line_of_the_log_is_written_whole():
+    script = """
+        import logging
+        from conformance import progress
+
+        class Interrupting:
+            def write(self, text):
+                os.kill(me, signal.SIGINT)
+                print("written", flush=True)
+
+            def flush(self):
+                pass
+
+        progress.show(stream=Interrupting())
+        try:
+            logging.getLogger("conformance.x").info("x")
+            print("not reached")
+        except KeyboardInterrupt:
+            print("interrupted")
+    """
+    assert ran(script) == (0, "written\ninterrupted\n")

@@ -37,3 +37,15 @@ def test_what_led_to_an_error_is_shown_without_its_secrets(shown: io.StringIO) -
     assert "Traceback" in shown.getvalue()
     assert "ValueError" in shown.getvalue()
     assert "a-value-nobody-may-see" not in shown.getvalue()
+
+
+def test_a_worker_shows_as_much_as_the_controlling_process(
+    shown: io.StringIO, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for level, lines in ((logging.DEBUG, 1), (logging.INFO, 0)):
+        monkeypatch.setenv("AGENTS_CONFORMANCE_LOG_LEVEL", "")
+        progress.show(level, stream=io.StringIO())
+        said = io.StringIO()
+        progress.show(who="gw0", stream=said)
+        logging.getLogger("conformance.x").debug("run helm")
+        assert len(said.getvalue().splitlines()) == lines

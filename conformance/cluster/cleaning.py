@@ -45,7 +45,8 @@ def _orphans(live: set[Path]) -> list[str]:
         engine = find(Runner(home))
         if engine is None:
             return []
-        found = [(node, run) for node in containers.nodes(engine) if (run := _run_of(node))]
+        nodes = containers.nodes(engine, patience=containers.MAKING_SECONDS)
+        found = [(node, run) for node in nodes if (run := _run_of(node))]
         lost = [node for node, run in found if run not in live and Journal(run).is_over()]
         containers.remove(engine, lost)
     return [f"container {node.name}" for node in lost]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,8 @@ KIND_LABEL = "io.x-k8s.kind.cluster"
 #: Seconds for a question to the engine, and for the removal of containers: a busy machine takes long to unmount.
 ASK_SECONDS = 30.0
 REMOVE_SECONDS = 120.0
+#: Seconds in which the engine finishes a container that it has begun; it copies parts of the image for it.
+MAKING_SECONDS = 30.0
 
 _GONE = "the container engine does not answer; start it, or see what `agents-conformance doctor` says"
 _SIGNS_OF_GONE = ("cannot connect to the docker daemon", "is the docker daemon running", "error during connect",
@@ -46,16 +49,22 @@ def running_engine(runner: Runner) -> Engine:
     return engine
 
 
-def nodes(engine: Engine, cluster: str | None = None) -> list[Container]:
+def nodes(engine: Engine, cluster: str | None = None, *, patience: float = 0.0) -> list[Container]:
     """Return the containers that are nodes of a kind cluster, or of any, whoever made them.
 
-    Raises `MachineLacks` when the container engine does not answer.
+    One that the engine is making is listed some time before it can be inspected or removed; for `patience`
+    seconds it is waited for. Raises `MachineLacks` when the container engine does not answer.
     """
     label = KIND_LABEL if cluster is None else f"{KIND_LABEL}={cluster}"
-    ids = ask(engine, "ps", "--all", "--quiet", "--no-trunc", "--filter", f"label={label}").split()
-    # One that goes in between is no error: inspect then says the others, and ends with a status other than 0.
-    said = engine.run("inspect", *ids, timeout=ASK_SECONDS, check=False).stdout if ids else "[]"
-    return [_container(found) for found in json.loads(said or "[]")]
+    end = time.monotonic() + patience
+    while True:
+        ids = ask(engine, "ps", "--all", "--quiet", "--no-trunc", "--filter", f"label={label}").split()
+        # One that goes in between is no error: inspect then says the others, and ends with a status other than 0.
+        said = engine.run("inspect", *ids, timeout=ASK_SECONDS, check=False).stdout if ids else "[]"
+        told = [_container(found) for found in json.loads(said or "[]")]
+        if len(told) == len(ids) or time.monotonic() >= end:
+            return told
+        time.sleep(0.2)
 
 
 def remove(engine: Engine, containers: Sequence[Container | str]) -> None:

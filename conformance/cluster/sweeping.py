@@ -18,6 +18,7 @@ from conformance.cluster.journal import (
     CONTAINER,
     FOLDER,
     KEPT,
+    MAKING,
     NETWORK,
     PROCESS,
     Entry,
@@ -34,7 +35,7 @@ log = logging.getLogger(__name__)
 #: What the commands of a run find in their environment, so that those which outlived it can be told.
 RUN_VARIABLE = "AGENTS_CONFORMANCE_RUN"
 
-#: Seconds in which the engine may still finish what a killed command had asked it for.
+#: Seconds in which the engine may still begin what a killed command had asked it for.
 SETTLING_SECONDS = 2.0
 
 
@@ -47,7 +48,7 @@ def sweep(journal: Journal, *, kept: bool = False) -> list[str]:
     """
     removed: list[str] = []
     try:
-        settling = SETTLING_SECONDS if end_processes(journal) else 0.0
+        end_processes(journal)
         stay = [] if kept else [entry for entry in journal.entries() if entry.state == KEPT]
         for entry in stay:
             log.info("%s %s of run %s is kept until `clean`", entry.kind, entry.name, journal.run_id)
@@ -56,7 +57,7 @@ def sweep(journal: Journal, *, kept: bool = False) -> list[str]:
             engine = containers.running_engine(Runner(journal.make_folder("home")))
             # The last made goes first: a network cannot go before what is in it.
             for entry in reversed(containerised):
-                removed += [str(entry)] if _remove(engine, journal, entry, settling) else []
+                removed += [str(entry)] if _remove(engine, journal, entry) else []
                 journal.done(entry.kind, entry.name)
         for entry in journal.entries(FOLDER):
             if entry not in stay and Path(entry.name).is_dir():
@@ -84,15 +85,17 @@ def sweep_all(journals: Sequence[Journal], *, kept: bool = False) -> list[str]:
             journal.close()
 
 
-def remove_cluster(engine: Engine, journal: Journal, name: str, settling: float = 0.0) -> bool:
+def remove_cluster(engine: Engine, journal: Journal, name: str) -> bool:
     """Remove the nodes that this run made for a cluster, in whatever state they are; say whether there were any.
 
-    For `settling` seconds more than one look is taken: an engine may still be making what was asked for last.
+    One that was never finished is looked for more than once: its making may have been cut short, and the engine
+    may yet begin what was asked for last.
     """
+    unfinished = any(entry.name == name and entry.state == MAKING for entry in journal.entries(CLUSTER))
+    last = time.monotonic() + (SETTLING_SECONDS if unfinished else 0.0)
     found = False
-    last = time.monotonic() + settling
     while True:
-        nodes = containers.nodes(engine, name)
+        nodes = containers.nodes(engine, name, patience=containers.MAKING_SECONDS)
         ours = [node for node in nodes if node.mounts_from(journal.folder)]
         if foreign := [node.name for node in nodes if node not in ours]:
             log.warning("%s: made by someone else, left alone", ", ".join(foreign))
@@ -103,9 +106,9 @@ def remove_cluster(engine: Engine, journal: Journal, name: str, settling: float 
         time.sleep(0.2)
 
 
-def _remove(engine: Engine, journal: Journal, entry: Entry, settling: float) -> bool:
+def _remove(engine: Engine, journal: Journal, entry: Entry) -> bool:
     if entry.kind == CLUSTER:
-        return remove_cluster(engine, journal, entry.name, settling)
+        return remove_cluster(engine, journal, entry.name)
     if engine.inspect(entry.kind, entry.name) is None:
         return False
     if entry.kind == CONTAINER:
@@ -115,16 +118,17 @@ def _remove(engine: Engine, journal: Journal, entry: Entry, settling: float) -> 
     return True
 
 
-def end_processes(journal: Journal) -> bool:
-    """Kill the run's worker processes and the commands that outlived them; say whether there were any."""
+def end_processes(journal: Journal) -> None:
+    """Kill the run's worker processes and the commands that outlived them, with what those start meanwhile."""
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     recorded = {int(entry.name) for entry in journal.entries(PROCESS) if is_running(entry)}
-    killed = []
-    for process in psutil.process_iter():
-        with contextlib.suppress(psutil.Error):
-            marked = process.environ().get(RUN_VARIABLE) == journal.run_id
-            if process.pid not in own and (marked or process.pid in recorded):
-                process.kill()
-                killed.append(process)
-    psutil.wait_procs(killed, timeout=5)
-    return bool(killed)
+    gone: list[psutil.Process] | None = None
+    while gone is None or gone:
+        killed = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                marked = process.environ().get(RUN_VARIABLE) == journal.run_id
+                if process.pid not in own and (marked or process.pid in recorded):
+                    process.kill()
+                    killed.append(process)
+        gone, _ = psutil.wait_procs(killed, timeout=5)
