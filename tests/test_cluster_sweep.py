@@ -219,10 +219,18 @@ def test_clean_finds_nodes_whose_journal_is_lost(engine, tmp_path):
     engine.node("agents-conformance-0123abcd-gw0", lost)
     living = Journal.open_new(tmp_path / "elsewhere" / "agents-conformance" / "runs")
     stays = _cluster(engine, living)
+    over = Journal.open_new(living.folder.parent)
+    _cluster(engine, over), (kept := _cluster(engine, over, "gw1"))
+    over.keep(CLUSTER, kept)
+    over.close()
     engine.node("agents-conformance-mine", "/home/someone")
     engine.node("kind", "/home/someone/agents-conformance/runs/0123abcd")
-    assert clean() == ["container agents-conformance-0123abcd-gw0-control-plane"]
-    assert {node.cluster for node in engine.containers.values()} == {stays, "agents-conformance-mine", "kind"}
+    assert clean() == [
+        "container agents-conformance-0123abcd-gw0-control-plane",
+        f"container {over.name('gw0')}-control-plane",
+    ]
+    others = {"agents-conformance-mine", "kind"}
+    assert {node.cluster for node in engine.containers.values()} == {stays, kept, *others}
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from conformance import paths
 from conformance.cluster import containers
-from conformance.cluster.journal import PROCESS, Journal, live_runs, stale_runs
+from conformance.cluster.journal import CLUSTER, KEPT, PROCESS, Journal, live_runs, stale_runs
 from conformance.cluster.sweeping import sweep_all
 from conformance.provision.engine import find
 from conformance.run import Runner
@@ -40,16 +40,24 @@ def clean(*, everything: bool = False) -> list[str]:
 
 
 def _orphans(live: set[Path]) -> list[str]:
-    """Remove nodes of ours whose journal is lost, told by the folder of their run that each of them mounts."""
+    """Remove nodes of ours whose journal is lost, told by the folder of their run that each of them mounts.
+
+    Where the journal is in another state folder, those stay that its run uses or keeps for a person.
+    """
     with private_folder() as home:
         engine = find(Runner(home))
         if engine is None:
             return []
         nodes = containers.nodes(engine, patience=containers.MAKING_SECONDS)
         found = [(node, run) for node in nodes if (run := _run_of(node))]
-        lost = [node for node, run in found if run not in live and Journal(run).is_over()]
+        lost = [node for node, run in found if run not in live and not _wanted(node, Journal(run))]
         containers.remove(engine, lost)
     return [f"container {node.name}" for node in lost]
+
+
+def _wanted(node: containers.Container, journal: Journal) -> bool:
+    kept = {entry.name for entry in journal.entries(CLUSTER) if entry.state == KEPT}
+    return not journal.is_over() or node.cluster in kept
 
 
 def _run_of(node: containers.Container) -> Path | None:
