@@ -83,7 +83,8 @@ def mutate(
     """Try mutants, all or those that one of `ids` has to catch (or are called so), and the healthy chart.
 
     All rules are asked about every mutant; those that choose values, which take most of the time, only where it
-    names one of them. One whose named catcher is a scenario lives on a cluster under that scenario; with `matrix`
+    names one of them. With `rules_only` a mutant is asked the rules that it names, and the others where those miss
+    it. One whose named catcher is a scenario lives on a cluster under that scenario; with `matrix`
     every mutant does, under all. With `rules_only` no cluster is made, and mutants of scenarios are left out.
     Raises `BadInput` for an id that has no mutant.
     """
@@ -93,9 +94,11 @@ def mutate(
         raise BadInput(f"{', '.join(sorted(unknown))}: expected a check or a mutant that is known, seen neither; "
                        "see `agents-conformance list` and fixtures/mutants")  # fmt: skip
     with private_folder() as folder:
-        trials = _under_rules(chosen, helm, folder)
         if rules_only:
-            return [trial for trial in trials if not trial.needs_cluster]
+            return _under_rules(
+                [found for found in chosen if found.caught_by[0] in load()], helm, folder, few=True
+            )
+        trials = _under_rules(chosen, helm, folder)
         lives = [trial.mutant for trial in trials if trial.mutant and (matrix or trial.needs_cluster)]
         lived = _on_clusters(lives, helm, workers or workers_carried(), folder, matrix=matrix)
     return [trial.and_(lived[trial.name]) if trial.name in lived else trial for trial in trials]
@@ -118,22 +121,27 @@ def score(trials: Sequence[Trial]) -> Iterator[str]:
     yield f"score   {sum(trial.as_promised for trial in broken)} of {len(broken)} mutants caught by their check"
 
 
-def _under_rules(chosen: Sequence[Mutant], helm: int, folder: Path) -> list[Trial]:
-    """Ask all rules about the healthy chart and about each mutant, two at a time, with one judge for all."""
+def _under_rules(chosen: Sequence[Mutant], helm: int, folder: Path, *, few: bool = False) -> list[Trial]:
+    """Ask rules about the healthy chart and about each mutant, two at a time, with one judge for all.
+
+    With `few` a mutant is asked only the rules that it names, unless those miss it.
+    """
     tools = provision.tools(KUBE_VERSION)
     runner = Runner(_made(folder / "home"))
     with Judge(tools.judge, runner, _made(folder / "judge")) as judge, ThreadPoolExecutor(2) as pool:
         judge.start()
         trials = pool.map(
             lambda one: _rules_on(
-                one, helm, tools, runner, judge, _made(folder / (one.name if one else "healthy"))
+                one, helm, tools, runner, judge, _made(folder / (one.name if one else "healthy")), few=few
             ),
             [None, *chosen],
         )
         return list(trials)
 
 
-def _rules_on(mutant: Mutant | None, helm: int, tools: Tools, runner: Runner, judge: Judge, folder: Path) -> Trial:
+def _rules_on(
+    mutant: Mutant | None, helm: int, tools: Tools, runner: Runner, judge: Judge, folder: Path, *, few: bool
+) -> Trial:
     promised = contract.builtin()
     charts = {
         side: mutant.chart(side, folder / side, runner)
@@ -146,8 +154,11 @@ def _rules_on(mutant: Mutant | None, helm: int, tools: Tools, runner: Runner, ju
     subject = Subject(promised, charts[CANDIDATE], charts[BASELINE], values, KUBE_VERSION, helm, images)
     trying = mutant is None or any(map(chooses_values, load().keys() & set(mutant.caught_by)))
     asked = [id_ for id_ in load() if trying or not chooses_values(id_)]
-    with opened(subject, tools, runner, folder, judge=judge, trials=trying) as rules:
-        results = judge_rules(rules, promised, asked)
+    named = [id_ for id_ in asked if mutant and few and id_ in mutant.caught_by]
+    with opened(subject, tools, runner, folder, judge=judge, trials=trying, ahead=not named) as rules:
+        results = judge_rules(rules, promised, named or asked)
+        if named and not any(found.outcome is Outcome.FAIL for found in results):
+            results += judge_rules(rules, promised, [id_ for id_ in asked if id_ not in named])
     log.info("%s: the rules have judged", mutant.name if mutant else "the healthy chart")
     return _trial(mutant, results)
 

@@ -25,18 +25,20 @@ OWN = "of the run"
 @contextmanager
 def opened(
     subject: Subject, tools: Tools, runner: Runner, folder: Path, *, judge: Judge | None = None,
-    trials: bool = True,
+    trials: bool = True, ahead: bool = True,
 ) -> Iterator[Rules]:  # fmt: skip
     """Begin to render the charts and to start a judge, or use one that serves others as well.
 
     `folder` is a private one of the suite's own. Whether the charts may be used at all, `require_usable` says.
-    Without `trials` no rule that chooses values may be asked.
+    Without `trials` no rule that chooses values may be asked; without `ahead` nothing is rendered before a rule
+    asks for it, which is better where few are asked.
     """
     with contextlib.ExitStack() as stack:
         renderer = stack.enter_context(_renderer(subject, tools, runner, folder))
         judge = judge or stack.enter_context(Judge(tools.judge, runner, _room(folder, "judge")))
         rules = _rules(subject, renderer, judge, trials=trials)
-        rules.begin()
+        if ahead:
+            rules.begin()
         yield rules
 
 
