@@ -93,7 +93,14 @@ def trials(folder: Path, chart: Chart, files: Mapping[str, Any] | None = None) -
             future.set_result(rendering(*(_deployment(name, env) for name, env in made.items())))
         return future
 
-    return Trials("shop", contract(folder), DEFAULTS, files or {}, submit, lambda: [submit({}).result()])
+    return Trials(
+        "shop",
+        contract(folder),
+        DEFAULTS,
+        files or {},
+        submit,
+        lambda: [(overlaid(DEFAULTS, files or {}), submit({}).result())],
+    )
 
 
 def _kept(values: Any, settings: Any) -> Any:

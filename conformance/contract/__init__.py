@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from conformance.contract.allowances import Accepted, AllowedWarning, Kept
+from conformance.contract.checksums import Checksums, Watching
 from conformance.contract.environment import Environment, Layer, Sample, Source, Variable
 from conformance.contract.images import ImageLike, image_values
 from conformance.contract.load import builtin, load
@@ -28,6 +29,7 @@ __all__ = [
     "RUNNER",
     "Accepted",
     "AllowedWarning",
+    "Checksums",
     "ConfigMap",
     "Contract",
     "Crds",
@@ -46,6 +48,7 @@ __all__ = [
     "Source",
     "Stub",
     "Variable",
+    "Watching",
     "Workload",
     "builtin",
     "image_values",

@@ -171,6 +171,13 @@ def _checksums(contract: Contract) -> Iterator[Contradiction]:
         return
     if not contract.checksums.secrets and not contract.checksums.config_maps:
         yield ("checksums",), "expected at least one name in `secrets` or `configMaps`, seen none"
+    found = contract.checksums.values
+    for name in found.data if found else ():
+        if name not in (*contract.checksums.secrets, *contract.checksums.config_maps):
+            yield (
+                ("checksums", "values", "data", name),
+                f"expected a name under `secrets` or `configMaps`, seen {name}; add it there",
+            )
     forms = {
         "secretAnnotation": contract.checksums.secret_annotation,
         "configMapAnnotation": contract.checksums.config_map_annotation,

@@ -258,19 +258,6 @@ class Gitops(Part):
     """Folder below the contract's with application.yaml, kustomization.yaml and values.yaml."""
 
 
-class Checksums(Part):
-    """The pod annotations by which a changed Secret or ConfigMap rolls its consumers."""
-
-    secret_annotation: Text = "checksum/secret-<name>"  # noqa: S105 - an annotation's form
-    """Key of the annotation for a Secret; `<name>` stands for the Secret's name."""
-    config_map_annotation: Text = "checksum/configmap-<name>"
-    """Key of the annotation for a ConfigMap; `<name>` stands for its name."""
-    secrets: tuple[Name, ...] = ()
-    """Secrets that are watched in this way."""
-    config_maps: tuple[Name, ...] = ()
-    """ConfigMaps that are watched in this way."""
-
-
 class SecretKey(Part):
     """One key of a Secret."""
 

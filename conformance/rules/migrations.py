@@ -121,7 +121,7 @@ def rendered_default_skips(trials: Trials) -> Iterator[Finding]:
     """Where the values say nothing for the controllers they are rendered to skip, whatever is said elsewhere."""
     migrations = _migrations(trials)
     tried: list[Settings] = elsewhere(migrations)
-    given = [(f"values {found.values}", found) for found in trials.as_given() if found.refusal is None]
+    given = [(f"values {found.values}", found) for _, found in trials.as_given() if found.refusal is None]
     found = [*given, *((told(setting), made) for setting, made in zip(tried, trials.render(tried), strict=True))]
     wrong: dict[str, list[str]] = {}
     for said, rendering in found:

@@ -11,7 +11,7 @@ from typing import Any
 from conformance.contract import Contract
 from conformance.kube_yaml import NotYaml, mapping, read
 from conformance.render import Renderer, Rendering, ValuesSet, metadata_of
-from conformance.rules import environment, migrations
+from conformance.rules import environment, migrations, rollouts
 from conformance.rules.trials import Trials, put, structure
 from conformance.values import overlaid
 
@@ -27,17 +27,21 @@ def trials(contract: Contract, chart: Path, values: Sequence[ValuesSet], rendere
         put(sets, settings)
         return renderer.submit(chart, ValuesSet(own.name, own.files, sets))
 
-    def as_given() -> Sequence[Rendering]:
-        return [renderer.render(chart, found) for found in values]
+    def as_given() -> Sequence[tuple[Mapping[str, Any], Rendering]]:
+        return [(overlaid(defaults, _merged(found)), renderer.render(chart, found)) for found in values]
 
-    files = overlaid(*map(_read, own.files), own.sets)
-    return Trials(metadata_of(chart)[0], contract, _read(chart / "values.yaml"), files, submit, as_given)
+    defaults = _read(chart / "values.yaml")
+    return Trials(metadata_of(chart)[0], contract, defaults, _merged(own), submit, as_given)
 
 
 def planned(found: Trials) -> None:
     """Begin every rendering that the rules will ask for, and return at once."""
-    for settings in (*migrations.plan(found), *environment.plan(found)):
+    for settings in (*migrations.plan(found), *environment.plan(found), *rollouts.plan(found)):
         found.submit(structure(settings))
+
+
+def _merged(values: ValuesSet) -> dict[str, Any]:
+    return overlaid(*map(_read, values.files), values.sets)
 
 
 def _read(file: Path) -> dict[str, Any]:

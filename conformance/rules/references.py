@@ -57,7 +57,7 @@ def references_exist(rendered: Rendered) -> Iterator[Finding]:
     for manifest in rendered.manifests:
         missing = [
             (reference, why)
-            for reference in _references(manifest)
+            for reference in references(manifest)
             if (why := _missing(reference, manifest, rendered))
         ]
         for reference, why in {
@@ -106,7 +106,8 @@ def _keys(manifest: Manifest) -> set[str]:
     return {key for part in parts for key in part}
 
 
-def _references(manifest: Manifest) -> Iterator[Reference]:
+def references(manifest: Manifest) -> Iterator[Reference]:
+    """Yield everything that an object refers to by name."""
     yield from _of_pods(manifest)
     spec = mapping(manifest.body.get("spec"))
     if manifest.kind in {"RoleBinding", "ClusterRoleBinding"}:

@@ -31,8 +31,8 @@ class Trials:
     defaults: Mapping[str, Any]
     files: Mapping[str, Any]
     submit: Callable[[Mapping[str, Any]], Future[Rendering]]
-    #: Renderings of the run's own values and each further set, unchanged.
-    as_given: Callable[[], Sequence[Rendering]]
+    #: The run's own values and each further set, unchanged: the whole of the values, and what they render to.
+    as_given: Callable[[], Sequence[tuple[Mapping[str, Any], Rendering]]]
     #: Every trial says itself with which values it was made.
     where: str = ""
 
