@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import overhead, reset, rules_time, runs, wait_latency, workers
+from benchmarks import many_versions, overhead, reset, rules_time, runs, wait_latency, workers
 from benchmarks.figures import Figure, table
 from conformance import progress
 from conformance.errors import ConformanceError
@@ -19,6 +19,7 @@ from conformance.errors import ConformanceError
 #: Each benchmark with the number of rounds that steadies its median; those without a cluster come first.
 BENCHMARKS: Mapping[str, tuple[Callable[[int], list[Figure]], int]] = {
     "rules": (rules_time.measure, 9),
+    "versions": (many_versions.measure, 3),
     "waits": (wait_latency.measure, 5),
     "overhead": (overhead.measure, 5),
     "workers": (workers.measure, 3),

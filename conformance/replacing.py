@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 from conformance.api import Api, ApiRefusal, Resource
 from conformance.errors import Incomplete
@@ -35,6 +36,9 @@ _LONGEST_NAME = 40
 
 _numbers = itertools.count(1)
 
+#: What each judge has said already: pairs of versions have much in common.
+_said: WeakKeyDictionary[Judge, dict[str, Replacement | None]] = WeakKeyDictionary()
+
 
 @dataclass(frozen=True)
 class Replacement:
@@ -51,7 +55,7 @@ class Replacer:
 
     def __init__(self, judge: Judge) -> None:
         self._judge = judge
-        self._known: dict[str, Replacement | None] = {}
+        self._known = _said.setdefault(judge, {})
 
     def replacements(self, before: Manifests, after: Manifests) -> list[Replacement]:
         """Return the server's word on each object that is in both versions and differs in more than its labels.
@@ -60,6 +64,8 @@ class Replacer:
         those of `_NEVER_MADE`. Raises `Incomplete` and `MachineLacks` as the judge does.
         """
         pairs = [(old, new) for old, new in before.paired_with(after) if _concerned(old, new)]
+        if not pairs:
+            return []
         definitions = {**_definitions(before), **_definitions(after)}
         with ThreadPoolExecutor(SIDE_BY_SIDE, thread_name_prefix="replace") as pool:
             found = pool.map(lambda pair: self._asked(pair[0], pair[1], definitions), pairs)

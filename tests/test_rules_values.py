@@ -147,7 +147,9 @@ def test_values_that_only_the_candidate_knows_are_left_out(tmp_path: Path) -> No
     assert as_before(given, before, after).sets == {"a": {"b": 2}, "open": {"x": 1}, "sub": {"y": 1}}
     known = ValuesSet("own", sets={"a": {"b": 2}})
     assert as_before(known, before, after) is known
-    assert reusing(known, before).sets == {"a": {"b": 2}, "open": {}}
+    assert reusing(known, before, after) is known
+    changed = chart(tmp_path / "other", "1.2.0", {"a": {"b": 3}, "open": {}})
+    assert reusing(known, before, changed).sets == {"a": {"b": 2}, "open": {}}
 
 
 def test_files_are_merged_as_helm_does(tmp_path: Path) -> None:
@@ -166,3 +168,12 @@ def test_what_the_linter_says_is_told() -> None:
     assert list(lint_clean(Linted(version, ()))) == []
     (finding,) = lint_clean(Linted(version, ("[WARNING] a: b", "[WARNING] a: b", "[ERROR] c")))
     assert finding.observed == "[WARNING] a: b; [ERROR] c"
+
+
+def test_a_list_has_no_name() -> None:
+    nameless = '[WARNING] templates/a.yaml: object name does not conform to naming requirements: "": metadata.name'
+    version = pair([], []).after
+    listed = "---\n# Source: agents/templates/a.yaml\napiVersion: v1\nkind: List\nitems: []\n"
+    for text, times in ((listed, 0), (listed.replace("a.yaml", "b.yaml"), 1), (listed.replace("List", "Pod"), 1)):
+        seen = Version(version.said, dataclasses.replace(version.rendering, text=text))
+        assert len(list(lint_clean(Linted(seen, (nameless,))))) == times

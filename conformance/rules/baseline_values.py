@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -42,9 +43,13 @@ def as_before(values: ValuesSet, baseline: Path, candidate: Path) -> ValuesSet:
     return values if kept == given else ValuesSet(values.name, (), kept)
 
 
-def reusing(values: ValuesSet, baseline: Path) -> ValuesSet:
-    """Return a values set over the baseline's defaults, which then win over the candidate's own."""
-    return ValuesSet(values.name, (), over(_given(defaults(baseline)), merged(values)))
+def reusing(values: ValuesSet, baseline: Path, candidate: Path) -> ValuesSet:
+    """Return a values set over the baseline's defaults, which then win over the candidate's own.
+
+    The same set is returned where they are the candidate's as well, as far as they go.
+    """
+    before, after = _given(defaults(baseline)), defaults(candidate)
+    return values if over(after, before) == after else ValuesSet(values.name, (), over(before, merged(values)))
 
 
 def _given(values: dict[str, Any]) -> dict[str, Any]:
@@ -68,6 +73,15 @@ def _known(given: dict[str, Any], before: dict[str, Any], after: dict[str, Any])
 
 
 def _read(file: Path) -> dict[str, Any]:
+    try:
+        return _read_once(file, file.stat().st_mtime_ns)
+    except OSError:
+        return {}
+
+
+@functools.lru_cache(maxsize=256)
+def _read_once(file: Path, _changed: int) -> dict[str, Any]:
+    """Return a values file, which nobody changes once it is read; every pair of versions asks for it again."""
     try:
         return mapping(read(file.read_text(encoding="utf-8-sig")))
     except (OSError, UnicodeDecodeError, NotYaml):

@@ -104,7 +104,8 @@ class Gathering:
         return [as_before(values, self.baseline, self.candidate) for values in self.values]
 
     def _reused(self, values: ValuesSet) -> ValuesSet:
-        return reusing(self._as_before(values), self.baseline) if self.baseline else values
+        before = self._as_before(values)
+        return reusing(before, self.baseline, self.candidate) if self.baseline else before
 
     def _version(self, chart: Path, values: ValuesSet) -> Version:
         if chart == self.baseline and chart != self.candidate:
