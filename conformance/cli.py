@@ -127,6 +127,7 @@ def mutants(
     ids: Annotated[
         list[str] | None, typer.Argument(metavar="[ID]...", help="Only the mutants that these ids catch.")
     ] = None,
+    one_each: Annotated[bool, typer.Option("--one-each", help="One mutant for each check.")] = False,
     rules_only: Annotated[
         bool, typer.Option("--rules-only", help="No cluster: the rules on every mutant.")
     ] = False,
@@ -137,7 +138,9 @@ def mutants(
     """Break the reference chart in every known way and tell which check catches each."""
     from conformance import mutation
 
-    trials = mutation.mutate(ids or (), rules_only=rules_only, matrix=matrix, workers=workers, helm=helm)
+    trials = mutation.mutate(
+        ids or (), one_each=one_each, rules_only=rules_only, matrix=matrix, workers=workers, helm=helm
+    )
     sys.stdout.write("\n".join(mutation.score(trials)) + "\n")
     raise typer.Exit(0 if all(trial.as_promised for trial in trials) else 1)
 

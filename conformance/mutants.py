@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,6 +64,14 @@ class Mutant:
 def mutants() -> list[Mutant]:
     """Return every mutant, by name."""
     return [_read(file) for file in sorted((paths.bundle("fixtures") / "mutants").glob("*/mutant.yaml"))]
+
+
+def one_for_each(found: Iterable[Mutant]) -> list[Mutant]:
+    """Return the first of the mutants that each named check has to catch."""
+    first: dict[str, Mutant] = {}
+    for one in found:
+        first.setdefault(one.caught_by[0], one)
+    return list(first.values())
 
 
 def mutant(name: str) -> Mutant:

@@ -21,7 +21,7 @@ from conformance.contract import Contract
 from conformance.errors import BadInput, ConformanceError
 from conformance.journey import JOURNEYS, Journey, journey_of
 from conformance.judge import Judge
-from conformance.mutants import VERSIONS, Mutant, mutants
+from conformance.mutants import VERSIONS, Mutant, mutants, one_for_each
 from conformance.observe.deadlines import Deadlines
 from conformance.options import HELM, KUBE_VERSION, Options
 from conformance.preparation import Preparation, platform_images, prepared
@@ -75,6 +75,7 @@ class Trial:
 def mutate(
     ids: Collection[str],
     *,
+    one_each: bool = False,
     rules_only: bool = False,
     matrix: bool = False,
     workers: int | None = None,
@@ -83,9 +84,10 @@ def mutate(
     """Try mutants, all or those that one of `ids` has to catch (or are called so), and the healthy chart.
 
     All rules are asked about every mutant; those that choose values, which take most of the time, only where it
-    names one of them. With `rules_only` a mutant is asked the rules that it names, and the others where those miss
-    it. One whose named catcher is a scenario lives on a cluster under that scenario; with `matrix`
-    every mutant does, under all. With `rules_only` no cluster is made, and mutants of scenarios are left out.
+    names one of them. One whose named catcher is a scenario lives on a cluster under that scenario; with `matrix`
+    every mutant does, under all. With `rules_only` no cluster is made, mutants of scenarios are left out, and the
+    others are asked the rules that they name first, all the others only where those miss them. With `one_each`
+    every check has to catch one mutant only, the first that names it.
     Raises `BadInput` for an id that has no mutant.
     """
     catalogue.load()
@@ -93,6 +95,8 @@ def mutate(
     if unknown := set(ids) - {known for found in chosen for known in (found.name, *found.caught_by)}:
         raise BadInput(f"{', '.join(sorted(unknown))}: expected a check or a mutant that is known, seen neither; "
                        "see `agents-conformance list` and fixtures/mutants")  # fmt: skip
+    if one_each:
+        chosen = one_for_each(chosen)
     with private_folder() as folder:
         if rules_only:
             return _under_rules(

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from conformance import catalogue, paths
+from conformance.mutants import mutants, one_for_each
 from conformance.run import Runner
 
 FIXTURES = paths.bundle("fixtures")
@@ -115,3 +116,9 @@ def test_every_id_is_the_named_catcher_of_a_mutant() -> None:
     caught = [read(mutant / "mutant.yaml")["caught_by"] for mutant in MUTANTS]
     assert {ids[0] for ids in caught} == set(catalogue.load())
     assert {id_ for ids in caught for id_ in ids} <= set(catalogue.load())
+
+
+def test_one_mutant_for_each_check_is_the_first_that_names_it() -> None:
+    chosen = {one.caught_by[0]: one.name for one in one_for_each(mutants())}
+    assert chosen.keys() == catalogue.load().keys()
+    assert all(chosen[other.caught_by[0]] <= other.name for other in mutants())
