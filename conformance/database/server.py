@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import secrets
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +19,8 @@ from conformance.observe.deadlines import DEADLINES, Deadlines
 from conformance.observe.rollout import condition, why_not_ready
 from conformance.observe.wait import NotReached, wait_for_one
 from conformance.redact import REDACTOR
+
+log = logging.getLogger(__name__)
 
 #: Runs a command in the cluster's kubectl and returns what it said; `Cluster.kubectl` is one.
 Kubectl = Callable[..., str]
@@ -66,6 +70,7 @@ class Postgres:
         self._api, self._kubectl, self._image, self._deadlines = api, kubectl, image, deadlines
         self.namespace, self._tls_only = namespace, tls_only
         self._credentials = Credentials()
+        self._started = 0.0
         REDACTOR.add(self._credentials.application, self._credentials.controllers)
 
     @property
@@ -81,6 +86,7 @@ class Postgres:
 
     def start(self) -> None:
         """Make the pod and what it needs, in a namespace that exists, and return at once."""
+        self._started = time.monotonic()
         passwords = {f"{role.upper()}_PASSWORD": self._credentials.of(role) for role in (OWNER, CONTROLLERS)}
         made = (
             pod.secret(passwords),
@@ -99,6 +105,7 @@ class Postgres:
             )  # fmt: skip
         except NotReached as error:
             raise Incomplete(f"the suite's database server does not run: {error}") from error
+        log.info("the database server answered after %.1f s", time.monotonic() - self._started)
 
     def certificate(self) -> str:
         """Return the certificate (PEM) that it shows, which is its own authority. Raises `Incomplete`."""
