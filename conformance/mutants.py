@@ -60,6 +60,18 @@ class Mutant:
         shutil.copytree(paths.bundle("fixtures") / "platform", into, ignore=shutil.ignore_patterns("__pycache__"))
         return patched(into, [patch], runner)
 
+    @property
+    def breaks_overlay(self) -> bool:
+        """Say whether the GitOps overlay is broken."""
+        return (self.folder / "overlay.patch").is_file()
+
+    def overlay(self, healthy: Path | None, into: Path, runner: Runner) -> Path | None:
+        """Return the GitOps overlay, broken as the new folder `into`; the healthy one where it is whole."""
+        if healthy is None or not self.breaks_overlay:
+            return healthy
+        shutil.copytree(healthy, into)
+        return patched(into, [self.folder / "overlay.patch"], runner)
+
 
 def mutants() -> list[Mutant]:
     """Return every mutant, by name."""

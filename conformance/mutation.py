@@ -27,7 +27,7 @@ from conformance.options import HELM, KUBE_VERSION, Options
 from conformance.preparation import Preparation, platform_images, prepared
 from conformance.provision import Tools
 from conformance.report.result import CheckResult, judged
-from conformance.rules import chooses_values, load, opened
+from conformance.rules import builds_overlay, chooses_values, load, opened
 from conformance.run import Runner
 from conformance.running import judge_rules, workers_carried
 from conformance.subject import BASELINE, CANDIDATE, Subject, placeholders
@@ -155,9 +155,17 @@ def _rules_on(
     }
     values = (*promised.values_files, *(mutant.values if mutant else ()))
     images = placeholders(promised)
-    subject = Subject(promised, charts[CANDIDATE], charts[BASELINE], values, KUBE_VERSION, helm, images)
-    trying = mutant is None or any(map(chooses_values, load().keys() & set(mutant.caught_by)))
-    asked = [id_ for id_ in load() if trying or not chooses_values(id_)]
+    overlay = promised.overlay
+    if mutant:
+        overlay = mutant.overlay(overlay, folder / "overlay", runner)
+    subject = Subject(
+        promised, charts[CANDIDATE], charts[BASELINE], values, KUBE_VERSION, helm, images, overlay=overlay
+    )
+    caught_by = load().keys() & set(mutant.caught_by) if mutant else load().keys()
+    trying = any(map(chooses_values, caught_by))
+    building = any(map(builds_overlay, caught_by)) or (mutant is not None and mutant.breaks_overlay)
+    slow = [(chooses_values, trying), (builds_overlay, building)]
+    asked = [id_ for id_ in load() if all(worth or not is_one(id_) for is_one, worth in slow)]
     named = [id_ for id_ in asked if mutant and few and id_ in mutant.caught_by]
     with opened(subject, tools, runner, folder, judge=judge, trials=trying, ahead=not named) as rules:
         results = judge_rules(rules, promised, named or asked)
@@ -206,6 +214,7 @@ def _lived(mutant: Mutant, preparation: Preparation, lease: Lease, folder: Path,
             for side in (CANDIDATE, BASELINE)
             for source in [mutant.platform(side, folder / f"{side}-platform", preparation.runner)]
         },
+        overlay=mutant.overlay(subject.overlay, folder / "overlay", preparation.runner),
     )
     scenarios = [id_ for id_, check in REGISTRY.items() if check.kind == "scenario"]
     results = _judged(

@@ -212,6 +212,7 @@ def _subject(options: Options, tools: Tools, runner: Runner, folder: Path) -> Su
         options.kube_version,
         options.helm,
         placeholders(promised),
+        overlay=promised.overlay,
     )
     public = "".join(_public_text(subject))
     for values in given:

@@ -44,7 +44,7 @@ class Subject:
 
     `values` are the contract's files and the caller's, in the order Helm merges them. `images` holds the images
     of each side by the contract's names for them, and nothing where the charts run their own; `targets` the
-    declared Services' addresses.
+    declared Services' addresses; `overlay` is the GitOps overlay's folder, if there is one.
     """
 
     contract: Contract
@@ -55,6 +55,7 @@ class Subject:
     helm: int
     images: Mapping[str, Mapping[str, ImageLike]] = field(default_factory=dict)
     targets: tuple[Target, ...] = ()
+    overlay: Path | None = None
 
     @property
     def helm_program(self) -> str:

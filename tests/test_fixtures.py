@@ -19,6 +19,7 @@ CHART = FIXTURES / "charts" / "agents"
 PLATFORM = paths.bundle("fixtures") / "platform"
 PATCHES = FIXTURES / "charts" / "patches"
 MUTANTS = sorted(path.parent for path in (FIXTURES / "mutants").glob("*/mutant.yaml"))
+OVERLAY = FIXTURES / "contracts" / "agents" / "gitops"
 VERSIONS = ("0.9.0", "0.9.1", "0.9.2")
 GROUP, KINDS = "agents.proompteng.ai", {"Agent", "AgentProvider", "AgentRun"}
 
@@ -106,9 +107,10 @@ def test_mutant_applies(charts: dict[str, Path], tmp_path: Path, mutant: Path) -
         if (mutant / "chart.patch").is_file():
             shutil.copytree(charts[side], tmp_path / side)
             apply(mutant / "chart.patch", tmp_path / side)
-    if (mutant / "platform.patch").is_file():
-        shutil.copytree(PLATFORM, tmp_path / "platform")
-        apply(mutant / "platform.patch", tmp_path / "platform")
+    for part, whole in (("platform", PLATFORM), ("overlay", OVERLAY)):
+        if (mutant / f"{part}.patch").is_file():
+            shutil.copytree(whole, tmp_path / part)
+            apply(mutant / f"{part}.patch", tmp_path / part)
     assert list(mutant.glob("*.patch"))
 
 

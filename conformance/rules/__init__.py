@@ -9,6 +9,16 @@ from __future__ import annotations
 from conformance.rules.guard import guard
 from conformance.rules.names import LONG_LIVED
 from conformance.rules.opening import opened, require_usable, usable
-from conformance.rules.running import Rules, chooses_values, load
+from conformance.rules.running import Rules, builds_overlay, chooses_values, load
 
-__all__ = ["LONG_LIVED", "Rules", "chooses_values", "guard", "load", "opened", "require_usable", "usable"]
+__all__ = [
+    "LONG_LIVED",
+    "Rules",
+    "builds_overlay",
+    "chooses_values",
+    "guard",
+    "load",
+    "opened",
+    "require_usable",
+    "usable",
+]

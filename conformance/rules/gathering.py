@@ -15,6 +15,7 @@ from conformance.replacing import Replacer
 from conformance.rules.baseline_values import as_before, reusing
 from conformance.rules.bumped import bumped
 from conformance.rules.inputs import (
+    Built,
     Defaults,
     Given,
     Grown,
@@ -37,15 +38,15 @@ class Gathering:
     def __init__(
         self, candidate: Path, renderer: Renderer, judge: Judge | None, *, values: Sequence[ValuesSet],
         baseline: Path | None = None, given: Given = Given(),  # noqa: B008 - frozen
-        contract: Contract | None = None,
+        contract: Contract | None = None, built: Callable[[], Iterator[Built]] | None = None,
     ) -> None:  # fmt: skip
         self.candidate, self.baseline = candidate, baseline
         self.values = tuple(values)
         self._renderer, self._judge, self._given, self._contract = renderer, judge, given, contract
         self._inputs: Mapping[type, Callable[[], Iterator[Any]]] = {
-            Defaults: self._defaults, Grown: self._grown, Judged: self._judged, Linted: self._linted,
-            Pair: self._pairs, Rendered: self._rendered, Repeats: self._repeats, Replaced: self._replaced,
-            Trials: self._trials,
+            Built: built or _no_overlay, Defaults: self._defaults, Grown: self._grown, Judged: self._judged,
+            Linted: self._linted, Pair: self._pairs, Rendered: self._rendered, Repeats: self._repeats,
+            Replaced: self._replaced, Trials: self._trials,
         }  # fmt: skip
 
     def of(self, wanted: type) -> Iterator[Any]:
@@ -202,3 +203,7 @@ class Gathering:
                 "there is no judge: `agents-conformance provision` makes etcd and kube-apiserver ready"
             )
         return self._judge
+
+
+def _no_overlay() -> Iterator[Built]:
+    raise Incomplete("the contract declares no `gitops` overlay")

@@ -122,6 +122,22 @@ class Linted:
 
 
 @dataclass(frozen=True)
+class Built:
+    """One version as the overlay's kustomization inflates it, and as Helm renders it with the overlay's values.
+
+    `wanted` is Helm's rendering, without the hooks that the overlay leaves out; `bumped` the build that the same
+    folder held before, as a working copy does. Where there is no build, `refusal` says why.
+    """
+
+    version: Version
+    wanted: Manifests
+    manifests: Manifests
+    refusal: str = ""
+    bumped: Built | None = None
+    where: str = ""
+
+
+@dataclass(frozen=True)
 class Replaced:
     """A pair, and the judge's word on each object of one version in the place of the other's."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,7 +13,8 @@ from conformance.judge import Judge
 from conformance.manifests import Manifests
 from conformance.provision import Tools
 from conformance.render import Renderer, ValuesSet
-from conformance.rules.inputs import Given
+from conformance.rules.building import Overlays
+from conformance.rules.inputs import Built, Given
 from conformance.rules.running import Rules
 from conformance.run import Runner
 from conformance.subject import CANDIDATE, Subject
@@ -36,7 +37,10 @@ def opened(
     with contextlib.ExitStack() as stack:
         renderer = stack.enter_context(_renderer(subject, tools, runner, folder))
         judge = judge or stack.enter_context(Judge(tools.judge, runner, _room(folder, "judge")))
-        rules = _rules(subject, renderer, judge, trials=trials)
+        overlays = (
+            Overlays(subject, renderer, tools, runner, _room(folder, "overlays")) if subject.overlay else None
+        )
+        rules = _rules(subject, renderer, judge, trials=trials, built=overlays.built if overlays else None)
         if ahead:
             rules.begin()
         yield rules
@@ -83,11 +87,14 @@ def _renderer(subject: Subject, tools: Tools, runner: Runner, folder: Path) -> R
     )  # fmt: skip
 
 
-def _rules(subject: Subject, renderer: Renderer, judge: Judge | None, *, trials: bool = True) -> Rules:
+def _rules(
+    subject: Subject, renderer: Renderer, judge: Judge | None, *, trials: bool = True,
+    built: Callable[[], Iterator[Built]] | None = None,
+) -> Rules:  # fmt: skip
     baseline = subject.baseline.folder if subject.baseline else None
     return Rules(
         subject.candidate.folder, renderer, judge, values=values_sets(subject), baseline=baseline,
-        given=given(subject.contract), contract=subject.contract if trials else None,
+        given=given(subject.contract), contract=subject.contract if trials else None, built=built,
     )  # fmt: skip
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +17,14 @@ from conformance.manifests import Manifests
 from conformance.render import Renderer, ValuesSet
 from conformance.rules.gathering import Gathering
 from conformance.rules.guard import guard
-from conformance.rules.inputs import Given
+from conformance.rules.inputs import Built, Given
 from conformance.rules.trials import Trials
 
 #: The modules that declare rules.
 _FAMILIES = (
     "additions", "crds", "defaults", "determinism", "environment", "images", "keeping", "lint", "lists",
-    "migrations", "names", "ports", "references", "replacing", "rights", "rollouts", "schema", "selecting",
-    "selectors", "values_schema", "writers",
+    "migrations", "names", "overlays", "ports", "references", "replacing", "rights", "rollouts", "schema",
+    "selecting", "selectors", "values_schema", "writers",
 )  # fmt: skip
 
 
@@ -45,13 +45,20 @@ class Rules:
     def __init__(
         self, candidate: Path, renderer: Renderer, judge: Judge | None, *, values: Sequence[ValuesSet],
         baseline: Path | None = None, given: Given = Given(),  # noqa: B008 - frozen
-        contract: Contract | None = None,
+        contract: Contract | None = None, built: Callable[[], Iterator[Built]] | None = None,
     ) -> None:  # fmt: skip
         self.candidate, self.baseline = candidate, baseline
         self.values = tuple(values)
         self._renderer = renderer
         self._gathered = Gathering(
-            candidate, renderer, judge, values=values, baseline=baseline, given=given, contract=contract
+            candidate,
+            renderer,
+            judge,
+            values=values,
+            baseline=baseline,
+            given=given,
+            contract=contract,
+            built=built,
         )
         load()
 
@@ -103,6 +110,11 @@ class Rules:
 def chooses_values(id_: str) -> bool:
     """Say whether a rule renders with values of its own choice, which takes most of the time of all rules."""
     return _input_of(load()[id_].function) is Trials
+
+
+def builds_overlay(id_: str) -> bool:
+    """Say whether a rule has the overlay built by kustomize, which takes longer than Helm."""
+    return _input_of(load()[id_].function) is Built
 
 
 def _input_of(function: Callable[..., Any]) -> type:
