@@ -69,6 +69,15 @@ def test_a_planted_value_is_found(form, tmp_path):
     assert [hit.path.name for hit in find_canaries(tmp_path, [CANARY, "another-canary"])] == ["file"]
 
 
+@pytest.mark.parametrize("form", ["zip", "tar.gz", "zip in tar"])
+def test_a_damaged_archive_ends_no_search(form, tmp_path):
+    whole = PLANTED[form](b"an innocent value " * 40)
+    for at in range(0, len(whole), 3):
+        for damage in (b"", b"\xff\xff\xff", b"\0" * 8):
+            (tmp_path / "file").write_bytes(whole[:at] + damage + whole[at + 3 :])
+            assert find_canaries(tmp_path / "file", [CANARY]) == []
+
+
 def test_a_hit_says_where_without_the_value(tmp_path):
     (tmp_path / "file").write_bytes(gzip.compress(CANARY.encode()))
     (hit,) = find_canaries(tmp_path / "file", [CANARY])

@@ -13,6 +13,7 @@ import html
 import io
 import lzma
 import re
+import struct
 import tarfile
 import urllib.parse
 import zipfile
@@ -60,6 +61,13 @@ def find_canaries(folder: Path, canaries: Iterable[str]) -> list[Hit]:
             search.through(path.read_bytes(), ())
             hits += [Hit(path, canary, through) for canary, through in sorted(search.found.items())]
     return hits
+
+
+#: What reading a damaged archive comes to, wherever in it the damage is.
+_DAMAGED = (
+    zipfile.BadZipFile, tarfile.TarError, zlib.error, struct.error, EOFError, OSError, NotImplementedError,
+    RuntimeError, ValueError,
+)  # fmt: skip
 
 
 @dataclass
@@ -174,7 +182,7 @@ def _members_of_zip(data: bytes) -> Iterator[tuple[str, bytes]]:
                 yield "zip", member.filename.encode()
                 if member.file_size <= _LARGEST and not member.flag_bits & 1:
                     yield "zip", archive.read(member)
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, EOFError, OSError):
+    except _DAMAGED:
         return
 
 
@@ -185,5 +193,5 @@ def _members_of_tar(data: bytes) -> Iterator[tuple[str, bytes]]:
                 content = archive.extractfile(member) if member.isfile() else None
                 if content is not None:
                     yield "tar", content.read(_LARGEST)
-    except tarfile.TarError:
+    except _DAMAGED:
         return
