@@ -22,7 +22,7 @@ from conformance.errors import BadInput, ConformanceError
 from conformance.journey import JOURNEYS, Journey, journey_of
 from conformance.judge import Judge
 from conformance.mutants import VERSIONS, Mutant, mutants, one_for_each
-from conformance.observe.deadlines import Deadlines
+from conformance.observe.deadlines import DEADLINES, Deadlines
 from conformance.options import HELM, KUBE_VERSION, Options
 from conformance.preparation import Preparation, platform_images, prepared
 from conformance.provision import Tools
@@ -35,8 +35,15 @@ from conformance.temporary import private_folder
 
 log = logging.getLogger(__name__)
 
-#: A mutant that never becomes ready is waited for: half as long as a chart that may yet.
-TRIAL_DEADLINES = Deadlines.of(0.5)
+#: A mutant that never becomes ready, or whose runs never end, is waited for: half as long as a chart that may yet.
+#: What the suite itself needs is waited for as long as ever: its lateness says nothing of a mutant.
+_HALF = Deadlines.of(0.5)
+TRIAL_DEADLINES = dataclasses.replace(
+    DEADLINES,
+    workloads_ready=_HALF.workloads_ready,
+    helm_operation=_HALF.helm_operation,
+    run_ended=_HALF.run_ended,
+)
 
 
 @dataclass(frozen=True)
