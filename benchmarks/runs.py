@@ -20,7 +20,6 @@ from conformance.journey import Setting, Stage
 from conformance.journey.carrying import Carrier, at
 from conformance.manifests import Body
 from conformance.observe.deadlines import Deadlines
-from conformance.observe.history import Story
 from conformance.options import Options
 from conformance.preparation import Preparation, prepared
 from conformance.subject import CANDIDATE
@@ -108,8 +107,8 @@ def _one(place: _Place, name: str) -> dict[str, float]:
     ended = time.time()
     if at(carried.body, place.runs.phase) != place.runs.succeeded or len(carried.jobs) != 1:
         raise ValueError(f"{carried}: {carried.failure or at(carried.body, place.runs.phase)}")
-    (job,) = carried.jobs
-    return {"seconds": ended - began, "job": _completed(job) - job.moments[0].at}
+    completed, (job,) = carried.completed, carried.jobs
+    return {"seconds": ended - began, "job": (completed or ended) - job.moments[0].at}
 
 
 def _crowd(place: _Place) -> dict[str, Any]:
@@ -137,12 +136,3 @@ def _memory(place: _Place) -> float:
         f"deploy/{workload.name}", "--", "python3", "-c", "print(open('/proc/1/status').read())", timeout=60,
     ).stdout  # fmt: skip
     return float(next(line for line in status.splitlines() if line.startswith("VmHWM:")).split()[1]) / 1024
-
-
-def _completed(job: Story) -> float:
-    """Return when a Job was seen to be complete."""
-    for moment in job.moments:
-        conditions = at(moment.body, "status.conditions") or ()
-        if any(found["type"] == "Complete" and found["status"] == "True" for found in conditions):
-            return moment.at
-    raise ValueError(f"{job.key}: not complete")

@@ -132,3 +132,11 @@ def test_what_is_at_a_path() -> None:
     assert at({"a": {"b": [1]}}, "a.b") == [1]
     assert at({"a": {"b": 1}}, "a.b.c") is None
     assert at(None, "a") is None
+
+
+def test_when_a_job_was_seen_to_be_complete() -> None:
+    job = story("Job", "j")
+    assert carried(jobs=(job,)).completed is None
+    body = {**job.last, "status": {"conditions": [{"type": "Complete", "status": "True"}]}}
+    job.moments += [Moment(7.0, "MODIFIED", body), Moment(9.0, "MODIFIED", body)]
+    assert carried(jobs=(job,)).completed == 7.0

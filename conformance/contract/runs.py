@@ -43,7 +43,7 @@ class Runs(Part):
     controllers_role: Label = "controllers"
     """Role of the workloads that carry runs out."""
     long: RelativePath | None = None
-    """File below the contract's folder with one run that goes on for some 20 s and then succeeds; what it refers
+    """File below the contract's folder with one run that goes on for some 30 s and then succeeds; what it refers
     to is among the examples. The suite gives it names of its own."""
     failing: tuple[RelativePath, ...] = ()
     """Files below the contract's folder with one run each that must fail with a reason, and what it refers to."""

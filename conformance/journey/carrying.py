@@ -46,6 +46,15 @@ class Carried:
     pods: tuple[Story, ...] = ()
     failure: str | None = None
 
+    @property
+    def completed(self) -> float | None:
+        """Return when its Job was seen to be complete (Unix time, seconds), None where none was."""
+        for story in self.jobs:
+            for moment in story.moments:
+                if _is_complete(moment.body):
+                    return moment.at
+        return None
+
     def __str__(self) -> str:
         """Return `Kind/name`."""
         return f"{self.kind}/{self.name}"
@@ -196,5 +205,9 @@ def _owners(body: Body) -> set[str]:
 
 
 def _complete(job: Story) -> bool:
-    conditions = at(job.last, "status.conditions") or ()
+    return _is_complete(job.last)
+
+
+def _is_complete(job: Body) -> bool:
+    conditions = at(job, "status.conditions") or ()
     return any(found["type"] == "Complete" and found["status"] == "True" for found in conditions)

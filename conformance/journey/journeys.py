@@ -193,7 +193,10 @@ class Lifecycle(Journey):
             self._in_flight[operation] = why
             return drive()
         stage = drive()
-        (self._in_flight[operation],) = carrier.ended({name: runs.succeeded})
+        (run,) = carrier.ended({name: runs.succeeded})
+        self._in_flight[operation] = run
+        if run.completed is not None and run.completed < stage.ended:
+            self._in_flight[operation] = Incomplete(f"{run} had ended before the {operation} had: make it longer")
         return stage
 
     def _populate(self, side: str) -> None:

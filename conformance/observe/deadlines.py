@@ -72,7 +72,7 @@ class Deadlines:
     )  # fmt: skip
     run_ended: Deadline = Deadline(
         120, "runs to end",
-        "the longest goes on for 20 s; an image that is not there is told after a back-off of 10 to 20 s",
+        "the longest goes on for 30 s; an image that is not there is told after a back-off of 10 to 20 s",
     )  # fmt: skip
     calls_answered: Deadline = Deadline(
         30, "the first answered call to every Service",
