@@ -21,7 +21,7 @@ from conformance import interrupts, paths, progress
 from conformance.checks import REGISTRY, Outcome
 from conformance.cluster import Lease
 from conformance.contract import lacks
-from conformance.errors import ConformanceError
+from conformance.errors import ConformanceError, Incomplete
 from conformance.journey import Blocked, Crowded, Installed, Lifecycle, Runs
 from conformance.options import HELM, KUBE_VERSION, Options
 from conformance.preparation import Preparation, prepared
@@ -29,6 +29,7 @@ from conformance.report.result import CheckResult, judged
 from conformance.rules import Rules
 from conformance.run_report import PROPERTY, RunReport
 from conformance.scheduling import ByJourney, group, together
+from conformance.subject import Subject
 
 log = logging.getLogger(__name__)
 
@@ -162,7 +163,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     id_ = _check_id(item)
     if id_ is None or _PREPARATION not in item.config.stash or REGISTRY[id_].kind == "rule":
         return
-    subject = item.config.stash[_PREPARATION].subject
+    _require_needs(item, id_, item.config.stash[_PREPARATION].subject)
+
+
+def _require_needs(item: pytest.Item, id_: str, subject: Subject) -> None:
+    """Stop a check whose needs are not met: told as incomplete, or left out where the contract says why."""
     for lack in lacks(subject.contract, REGISTRY[id_].needs, baseline=subject.baseline is not None):
         item.stash[_RESULT] = CheckResult.lacking(id_, lack)
         if not lack.declared:
@@ -178,9 +183,14 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         return None
     wanted = pyfuncitem._fixtureinfo.argnames
     started = time.monotonic()
-    findings = pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in wanted})
-    contract = pyfuncitem.config.stash[_PREPARATION].subject.contract
-    result = judged(id_, findings, contract, time.monotonic() - started)
+    subject = pyfuncitem.config.stash[_PREPARATION].subject
+    try:
+        findings = pyfuncitem.obj(**{name: pyfuncitem.funcargs[name] for name in wanted})
+    except Incomplete:
+        # A rule that lacks a need may still find something without it, so it is asked first.
+        _require_needs(pyfuncitem, id_, subject)
+        raise
+    result = judged(id_, findings, subject.contract, time.monotonic() - started)
     pyfuncitem.stash[_RESULT] = result
     if result.outcome is Outcome.FAIL:
         pytest.fail("\n".join(map(str, result.findings)), pytrace=False)

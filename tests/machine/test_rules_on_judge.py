@@ -17,7 +17,7 @@ from conformance.refusal import Refusal
 from conformance.render import Renderer, ValuesSet
 from conformance.rules import load, opened, require_usable
 from conformance.run import Runner
-from conformance.subject import Subject
+from conformance.subject import Subject, placeholders
 
 pytestmark = pytest.mark.machine
 
@@ -53,7 +53,9 @@ def reference(version: str, folder: Path, runner: Runner) -> Chart:
 
 def subject(candidate: Chart, baseline: Chart, helm: int) -> Subject:
     own = contract.builtin()
-    return Subject(own, candidate, baseline, own.values_files, "1.35", helm)
+    return Subject(
+        own, candidate, baseline, own.values_files, "1.35", helm, placeholders(own), overlay=own.overlay
+    )
 
 
 @pytest.mark.parametrize("helm", [3, 4])
