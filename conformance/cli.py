@@ -127,6 +127,7 @@ def mutants(
     ids: Annotated[
         list[str] | None, typer.Argument(metavar="[ID]...", help="Only the mutants that these ids catch.")
     ] = None,
+    contract: Contract = None,
     one_each: Annotated[bool, typer.Option("--one-each", help="One mutant for each check.")] = False,
     rules_only: Annotated[
         bool, typer.Option("--rules-only", help="No cluster: the rules on every mutant.")
@@ -139,7 +140,13 @@ def mutants(
     from conformance import mutation
 
     trials = mutation.mutate(
-        ids or (), one_each=one_each, rules_only=rules_only, matrix=matrix, workers=workers, helm=helm
+        ids or (),
+        contract_file=contract,
+        one_each=one_each,
+        rules_only=rules_only,
+        matrix=matrix,
+        workers=workers,
+        helm=helm,
     )
     sys.stdout.write("\n".join(mutation.score(trials)) + "\n")
     raise typer.Exit(0 if all(trial.as_promised for trial in trials) else 1)

@@ -17,7 +17,7 @@ from conformance import catalogue, contract, provision
 from conformance.chart import reference_chart
 from conformance.checks import REGISTRY, Outcome
 from conformance.cluster import Lease
-from conformance.contract import Contract
+from conformance.contract import Contract, lacks
 from conformance.errors import BadInput, ConformanceError
 from conformance.journey import JOURNEYS, Journey, journey_of
 from conformance.judge import Judge
@@ -82,6 +82,7 @@ class Trial:
 def mutate(
     ids: Collection[str],
     *,
+    contract_file: Path | None = None,
     one_each: bool = False,
     rules_only: bool = False,
     matrix: bool = False,
@@ -94,7 +95,9 @@ def mutate(
     names one of them. One whose named catcher is a scenario lives on a cluster under that scenario; with `matrix`
     every mutant does, under all. With `rules_only` no cluster is made, mutants of scenarios are left out, and the
     others are asked the rules that they name first, all the others only where those miss them. With `one_each`
-    every check has to catch one mutant only, the first that names it.
+    every check has to catch one mutant only, the first that names it. The reference chart is judged under
+    `contract_file`, or else under the built-in contract; mutants of checks whose needs that does not meet are left
+    out.
     Raises `BadInput` for an id that has no mutant.
     """
     catalogue.load()
@@ -102,16 +105,18 @@ def mutate(
     if unknown := set(ids) - {known for found in chosen for known in (found.name, *found.caught_by)}:
         raise BadInput(f"{', '.join(sorted(unknown))}: expected a check or a mutant that is known, seen neither; "
                        "see `agents-conformance list` and fixtures/mutants")  # fmt: skip
+    promised = contract.load(contract_file, REGISTRY) if contract_file else contract.builtin()
+    chosen = [found for found in chosen if not lacks(promised, REGISTRY[found.caught_by[0]].needs, baseline=True)]
     if one_each:
         chosen = one_for_each(chosen)
     with private_folder() as folder:
         if rules_only:
-            return _under_rules(
-                [found for found in chosen if found.caught_by[0] in load()], helm, folder, few=True
-            )
-        trials = _under_rules(chosen, helm, folder)
+            ruled = [found for found in chosen if found.caught_by[0] in load()]
+            return _under_rules(ruled, promised, helm, folder, few=True)
+        trials = _under_rules(chosen, promised, helm, folder)
         lives = [trial.mutant for trial in trials if trial.mutant and (matrix or trial.needs_cluster)]
-        lived = _on_clusters(lives, helm, workers or workers_carried(), folder, matrix=matrix)
+        options = Options(contract=contract_file, helm=helm, report_dir=folder / "report")
+        lived = _on_clusters(lives, options, workers or workers_carried(promised), folder, matrix=matrix)
     return [trial.and_(lived[trial.name]) if trial.name in lived else trial for trial in trials]
 
 
@@ -132,7 +137,9 @@ def score(trials: Sequence[Trial]) -> Iterator[str]:
     yield f"score   {sum(trial.as_promised for trial in broken)} of {len(broken)} mutants caught by their check"
 
 
-def _under_rules(chosen: Sequence[Mutant], helm: int, folder: Path, *, few: bool = False) -> list[Trial]:
+def _under_rules(
+    chosen: Sequence[Mutant], promised: Contract, helm: int, folder: Path, *, few: bool = False
+) -> list[Trial]:
     """Ask rules about the healthy chart and about each mutant, two at a time, with one judge for all.
 
     With `few` a mutant is asked only the rules that it names, unless those miss it.
@@ -143,7 +150,14 @@ def _under_rules(chosen: Sequence[Mutant], helm: int, folder: Path, *, few: bool
         judge.start()
         trials = pool.map(
             lambda one: _rules_on(
-                one, helm, tools, runner, judge, _made(folder / (one.name if one else "healthy")), few=few
+                one,
+                promised,
+                helm,
+                tools,
+                runner,
+                judge,
+                _made(folder / (one.name if one else "healthy")),
+                few=few,
             ),
             [None, *chosen],
         )
@@ -151,9 +165,16 @@ def _under_rules(chosen: Sequence[Mutant], helm: int, folder: Path, *, few: bool
 
 
 def _rules_on(
-    mutant: Mutant | None, helm: int, tools: Tools, runner: Runner, judge: Judge, folder: Path, *, few: bool
+    mutant: Mutant | None,
+    promised: Contract,
+    helm: int,
+    tools: Tools,
+    runner: Runner,
+    judge: Judge,
+    folder: Path,
+    *,
+    few: bool,
 ) -> Trial:
-    promised = contract.builtin()
     charts = {
         side: mutant.chart(side, folder / side, runner)
         if mutant
@@ -183,12 +204,12 @@ def _rules_on(
 
 
 def _on_clusters(
-    lives: Sequence[Mutant], helm: int, workers: int, folder: Path, *, matrix: bool
+    lives: Sequence[Mutant], options: Options, workers: int, folder: Path, *, matrix: bool
 ) -> dict[str, Trial]:
     """Let each mutant live on a pristine cluster, under the scenario that has to catch it or under all."""
     if not lives:
         return {}
-    with prepared(Options(helm=helm, report_dir=folder / "report")) as preparation, ExitStack() as stack:
+    with prepared(options) as preparation, ExitStack() as stack:
         leases: SimpleQueue[Lease] = SimpleQueue()
         for number in range(workers):
             leases.put(stack.enter_context(preparation.lease(f"mutants{number}")))

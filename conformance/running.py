@@ -35,10 +35,10 @@ MOST_WORKERS = 2
 def run(options: Options, *, workers: int | None, expression: str | None, mark: str | None) -> int:
     """Judge a chart on real clusters; return the exit status of the command line."""
     words = _arguments(options, expression, mark)
-    workers = workers or workers_carried()
     with _undisturbed():
         _require_checks(words)
         with prepared(options) as preparation:
+            workers = workers or workers_carried(preparation.subject.contract)
             report = RunReport(preparation, sys.stdout)
             try:
                 with contextlib.redirect_stdout(io.StringIO()):  # of pytest's own words none is for the caller
@@ -90,10 +90,14 @@ def _judged(judging: Rules, contract: Contract, id_: str) -> CheckResult:
     return judged(id_, findings, contract, time.monotonic() - started)
 
 
-def workers_carried() -> int:
-    """Return how many clusters this machine carries side by side."""
+def workers_carried(promised: Contract) -> int:
+    """Return how many clusters this machine carries side by side.
+
+    A cluster keeps a processor busy, and a real application another one.
+    """
+    processors = len(os.sched_getaffinity(0)) // (1 if promised.stub else 2)
     carried = (psutil.virtual_memory().available / 2**30 - RESERVED_GIB) / WORKER_GIB
-    return max(1, min(MOST_WORKERS, len(os.sched_getaffinity(0)), int(carried)))
+    return max(1, min(MOST_WORKERS, processors, int(carried)))
 
 
 def _require_checks(words: Sequence[str]) -> None:

@@ -38,10 +38,12 @@ def pod(image: str, host: str, *, tls_only: bool) -> Body:
         "env": [{"name": "HOST", "value": host}, {"name": "LISTEN", "value": "hostssl" if tls_only else "host"}],
         "envFrom": [{"secretRef": {"name": NAME}}],
         "ports": [{"containerPort": PORT}],
-        "readinessProbe": {
+        # Asked until it answers, and never again: each call starts a process in the node.
+        "startupProbe": {
             "exec": {"command": ["pg_isready", "--quiet", f"--host={SOCKET}"]},
             "periodSeconds": 1,
             "timeoutSeconds": 5,
+            "failureThreshold": 600,
         },
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
     }
