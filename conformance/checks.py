@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from conformance.errors import Incomplete
+
 AREAS = (
     "render", "install", "upgrade", "rollback", "gitops", "rollout", "migrations", "agentrun", "crds",
     "handler", "publication",
@@ -138,7 +140,14 @@ def scenario(
     def declare(function: Check_) -> Callable[..., list[Finding]]:
         @functools.wraps(function)
         def judged(*args: Any, **kwargs: Any) -> list[Finding]:  # noqa: ANN401 - pytest fixtures
-            return list(function(*args, **kwargs))
+            found: list[Finding] = []
+            try:
+                for finding in function(*args, **kwargs):
+                    found.append(finding)
+            except Incomplete:
+                if not found:  # a promise that is broken is broken, whatever else could not be judged
+                    raise
+            return found
 
         judged.check_id = id_  # type: ignore[attr-defined]
         _register("scenario", id_, level, seed, needs, judged, function)
