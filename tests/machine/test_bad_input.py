@@ -256,16 +256,18 @@ CHARTS = [
     Case("registry of another form", lambda folder: _rules(folder, "oci://user:hunter2-hunter2@host"), r"chart source oci://\*\*\*@host: expected oci://"),
 ]  # fmt: skip
 
+#: The line of what is written below the small contract.
+BELOW = len(CONTRACT.splitlines()) + 1
 CONTRACTS = [
     Case("no contract there", lambda folder: ["rules", write_chart(folder / "mine"), "--contract", folder / "nope.yaml"], "nope.yaml: expected a file, seen nothing there"),
     Case("a folder", lambda folder: ["rules", write_chart(folder / "mine"), "--contract", folder], "expected a file, seen a folder"),
-    Case("unknown key", _under(CONTRACT + "relase: {}\n"), r"contract.yaml:7: relase: .*did you mean release\?"),
-    Case("wrong type", _under(CONTRACT + "services: 7\n"), "contract.yaml:7: services: expected a list, seen 7"),
+    Case("unknown key", _under(CONTRACT + "relase: {}\n"), rf"contract.yaml:{BELOW}: relase: .*did you mean release\?"),
+    Case("wrong type", _under(CONTRACT + "services: 7\n"), f"contract.yaml:{BELOW}: services: expected a list, seen 7"),
     Case("not YAML", _under("a: [\n"), "contract.yaml:"),
     Case("missing workload", _under(CONTRACT.replace("name: mine, kind", "name: other, kind")), r"contract.yaml:4: .*expected Deployment/other in the chart's rendering, seen Deployment/mine"),
     Case("missing container", _under(CONTRACT.replace("server", "other")), "contract.yaml:4: .*expected a container other in Deployment/mine"),
     Case("missing Service", _under(CONTRACT + "services:\n  - {name: mine, port: http, probe: {tcp: true}}\n"), "expected Service/mine in the chart's rendering"),
-    Case("values above", _under(CONTRACT + "values: {files: [../values.yaml]}\n"), r"contract.yaml:7: values.files\[0\]: expected a path below the contract's folder, seen `..`"),
+    Case("values above", _under(CONTRACT + "values: {files: [../values.yaml]}\n"), rf"contract.yaml:{BELOW}: values.files\[0\]: expected a path below the contract's folder, seen `..`"),
     Case("example above", _under(CONTRACT + "examples:\n  - {inChart: ../../etc/passwd}\n"), "expected a path inside the chart"),
     Case("alias bomb", _under(ALIASES), "contract.yaml:.*alias"),
     Case("a Secret's value", _under(CONTRACT + "prerequisites: {secrets: [{name: x, keys: [a], data: {a: hunter2-hunter2}}]}\n"), "a Secret's value does not belong in a contract"),
