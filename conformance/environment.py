@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from conformance.kube_yaml import mapping
+from conformance.kube_yaml import mapping, mappings
 from conformance.manifests import Manifest, Manifests, ObjectKey
 
 #: Where a ConfigMap's or Secret's name and key stand in an entry of `env`, by its kind.
@@ -51,7 +51,7 @@ def seen(variable: str, workload: Manifest, container: str, manifests: Manifests
     later source in `envFrom` over an earlier one. A ConfigMap or Secret counts when it is in the same rendering.
     """
     body = next((found for found in workload.containers() if found.get("name") == container), {})
-    entries = [entry for entry in _mappings(body.get("env")) if entry.get("name") == variable]
+    entries = [entry for entry in mappings(body.get("env")) if entry.get("name") == variable]
     if entries:
         return _entry(entries[-1], workload, manifests)
     unseen: list[str] = []
@@ -71,7 +71,7 @@ def seen(variable: str, workload: Manifest, container: str, manifests: Manifests
 
 def sources(container: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Yield kind, name and prefix of each source in a container's `envFrom`, in its order."""
-    for entry in _mappings(container.get("envFrom")):
+    for entry in mappings(container.get("envFrom")):
         for key, kind in _SOURCES.items():
             if isinstance(name := mapping(entry.get(key)).get("name"), str):
                 yield kind, name, str(entry.get("prefix") or "")
@@ -106,7 +106,3 @@ def _decoded(value: object) -> str:
         return base64.b64decode(str(value), validate=True).decode(errors="replace")
     except (binascii.Error, ValueError):
         return str(value)
-
-
-def _mappings(items: object) -> list[dict[str, Any]]:
-    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []

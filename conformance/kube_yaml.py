@@ -6,7 +6,7 @@ A date stays text, `12:30` is no number, `0777` is octal, and keys are strings.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import yaml
@@ -90,6 +90,23 @@ def _as_key(name: Any) -> str:  # noqa: ANN401 - any YAML scalar
 def mapping(value: Any) -> dict[str, Any]:  # noqa: ANN401 - any YAML value
     """Return the value if it is a mapping, else an empty one: charts get types wrong."""
     return value if isinstance(value, dict) else {}
+
+
+def mappings(value: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - any YAML value
+    """Return the mappings of a list; none where it is no list."""
+    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+
+
+def texts(value: Any) -> Iterator[str]:  # noqa: ANN401 - any YAML value
+    """Yield every text inside a value, keys apart."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from texts(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from texts(item)
 
 
 def at(value: Any, path: Iterable[str]) -> Any:  # noqa: ANN401 - any YAML value

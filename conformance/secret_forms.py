@@ -14,6 +14,8 @@ from collections.abc import Iterator
 
 import yaml
 
+from conformance.kube_yaml import texts
+
 #: Shorter values would blank ordinary words; they cannot be told from coincidence in any output.
 SHORTEST = 6
 
@@ -55,7 +57,7 @@ def parts(data: bytes) -> Iterator[bytes]:
     text = data.decode(errors="replace")
     found = [*_settings(text), *(text for url in re.findall(r"\S+//\S+@\S+", text) for text in userinfo(url))]
     with contextlib.suppress(ValueError, RecursionError):
-        found += _texts(json.loads(text))
+        found += texts(json.loads(text))
     for part in found:
         if _looks_secret(part):
             yield part.encode()
@@ -70,17 +72,6 @@ def userinfo(url: str) -> Iterator[str]:
         for part in found.split(":", 1):
             yield part
             yield urllib.parse.unquote(part)
-
-
-def _texts(value: object) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _texts(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _texts(item)
 
 
 def _settings(text: str) -> Iterator[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from conformance.errors import BadInput
-from conformance.kube_yaml import NotYaml, read
+from conformance.kube_yaml import NotYaml, mapping, read, texts
 from conformance.located_yaml import Unreadable, read_text
 
 #: A shorter value is an ordinary word more often than a secret.
@@ -27,12 +28,29 @@ def read_values(file: Path) -> dict[str, Any]:
     return values or {}
 
 
+def readable_values(file: Path) -> dict[str, Any]:
+    """Return the content of a values file; nothing where there is none, or none that Helm can read either."""
+    try:
+        return _read_once(file, file.stat().st_mtime_ns)
+    except OSError:
+        return {}
+
+
+@functools.lru_cache(maxsize=256)
+def _read_once(file: Path, _changed: int) -> dict[str, Any]:
+    """Read a values file, which nobody changes once it is read; every pair of versions asks for it again."""
+    try:
+        return mapping(read(file.read_text(encoding="utf-8-sig")))
+    except (OSError, UnicodeDecodeError, NotYaml):
+        return {}
+
+
 def possible_secrets(values: dict[str, Any], public: str) -> Iterator[str]:
     """Yield every text in the caller's values that may be a secret: all but what stands in a public text too.
 
     `public` is the text of the chart and its contract; nobody can tell a password from another word otherwise.
     """
-    for text in _texts(values):
+    for text in texts(values):
         if len(text) >= SHORTEST_SECRET and text not in public:
             yield text
 
@@ -52,6 +70,15 @@ def overlaid(*layers: Mapping[str, Any]) -> dict[str, Any]:
     return result
 
 
+def over(under: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values with others laid over them, for Helm to read: null stays, as it takes a default away."""
+    found = dict(under)
+    for key, value in upper.items():
+        there = found.get(key)
+        found[key] = over(there, value) if isinstance(there, Mapping) and isinstance(value, Mapping) else value
+    return found
+
+
 def value_at(values: Mapping[str, Any], keys: Iterable[str]) -> Any:  # noqa: ANN401 - any value
     """Return the value at a path of keys, None where there is none."""
     found: Any = values
@@ -67,14 +94,3 @@ def as_text(value: object) -> str | None:
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
     return str(value) if isinstance(value, str | int | float) else None
-
-
-def _texts(value: Any) -> Iterator[str]:  # noqa: ANN401 - any part of the values
-    if isinstance(value, dict):
-        for inner in value.values():
-            yield from _texts(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _texts(inner)
-    elif isinstance(value, str):
-        yield value

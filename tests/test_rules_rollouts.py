@@ -17,7 +17,8 @@ from conformance.contract import load
 from conformance.errors import Incomplete
 from conformance.render import Rendering
 from conformance.rules.rollouts import external_checksum_known, plan, rollout_deterministic
-from conformance.rules.trials import Trials, put
+from conformance.rules.trials import Trials
+from conformance.values import over
 
 DEFAULTS: dict[str, Any] = {"roll": {"on": False, "secrets": [], "maps": []}, "settings": {}}
 CONTRACT = """\
@@ -63,9 +64,7 @@ def trials(
     folder: Path, hashing: Hashing, files: Mapping[str, Any] | None = None, contract: str = CONTRACT
 ) -> Trials:
     def render(settings: Mapping[str, Any]) -> Rendering:
-        values: dict[str, Any] = json.loads(json.dumps(DEFAULTS))
-        for layer in (files or {}, settings):
-            put(values, layer)
+        values = over(over(DEFAULTS, files or {}), settings)
         env = [{"secretRef": {"name": "db"}}, {"configMapRef": {"name": "settings"}}]
         template = {
             "metadata": {"annotations": hashing(values)},
@@ -90,8 +89,7 @@ def trials(
 
     file = folder / "contract.yaml"
     file.write_text(contract)
-    given: dict[str, Any] = json.loads(json.dumps(DEFAULTS))
-    put(given, files or {})
+    given = over(DEFAULTS, files or {})
     return Trials("shop", load(file), DEFAULTS, files or {}, submit, lambda: [(given, render({}))])
 
 

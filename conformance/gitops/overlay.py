@@ -20,6 +20,7 @@ from conformance.chart import Chart
 from conformance.errors import BadInput, Incomplete
 from conformance.manifests import Body, Manifests
 from conformance.run import Runner
+from conformance.values import over
 
 APPLICATION, KUSTOMIZATION = "application.yaml", "kustomization.yaml"
 #: Where kustomize looks for charts unless it is told another place.
@@ -90,7 +91,7 @@ class Overlay:
         entry.pop("repo", None)  # the chart is in the repository
         (target / KUSTOMIZATION).write_text(yaml.safe_dump(kustomization, sort_keys=False))
         values = target / str(entry.get("valuesFile", "values.yaml"))
-        merged = _over(yaml.safe_load(values.read_text()) or {}, images)
+        merged = over(yaml.safe_load(values.read_text()) or {}, images)
         values.write_text(yaml.safe_dump(merged, sort_keys=False))
 
     def write_chart(self, tree: Path, chart: Chart) -> None:
@@ -130,15 +131,6 @@ def _entry(kustomization: Mapping[str, Any], chart: str, folder: Path) -> dict[s
         if isinstance(entry, dict) and entry.get("name") == chart:
             return entry
     raise Incomplete(f"{folder.name}/{KUSTOMIZATION}: expected a helmCharts entry named {chart}, seen none")
-
-
-def _over(values: Mapping[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values with others over them, as Helm merges them."""
-    made = dict(values)
-    for key, value in more.items():
-        there = made.get(key)
-        made[key] = _over(there, value) if isinstance(there, dict) and isinstance(value, Mapping) else value
-    return made
 
 
 def _inside(path: Path, what: str) -> Path:

@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import functools
 from pathlib import Path
 from typing import Any
 
-from conformance.kube_yaml import NotYaml, mapping, read
 from conformance.render import ValuesSet
+from conformance.values import over, readable_values
 
 
 def defaults(chart: Path) -> dict[str, Any]:
     """Return a chart folder's values.yaml; nothing where it has none or Helm will refuse it."""
-    return _read(chart / "values.yaml")
+    return readable_values(chart / "values.yaml")
 
 
 def merged(values: ValuesSet) -> dict[str, Any]:
     """Return a values set as one structure, its files merged in Helm's order and `sets` over them."""
     found: dict[str, Any] = {}
     for file in values.files:
-        found = over(found, _read(file))
-    return over(found, dict(values.sets))
-
-
-def over(under: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
-    """Return values with others laid over them; null stays: it takes a chart's default away."""
-    found = dict(under)
-    for name, value in upper.items():
-        there = found.get(name)
-        found[name] = over(there, value) if isinstance(there, dict) and isinstance(value, dict) else value
-    return found
+        found = over(found, readable_values(file))
+    return over(found, values.sets)
 
 
 def as_before(values: ValuesSet, baseline: Path, candidate: Path) -> ValuesSet:
@@ -70,19 +60,3 @@ def _known(given: dict[str, Any], before: dict[str, Any], after: dict[str, Any])
             value = _known(value, before[name], after[name])
         kept[name] = value
     return kept
-
-
-def _read(file: Path) -> dict[str, Any]:
-    try:
-        return _read_once(file, file.stat().st_mtime_ns)
-    except OSError:
-        return {}
-
-
-@functools.lru_cache(maxsize=256)
-def _read_once(file: Path, _changed: int) -> dict[str, Any]:
-    """Return a values file, which nobody changes once it is read; every pair of versions asks for it again."""
-    try:
-        return mapping(read(file.read_text(encoding="utf-8-sig")))
-    except (OSError, UnicodeDecodeError, NotYaml):
-        return {}

@@ -6,11 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from conformance.checks import EXTENDED, Finding, rule
-from conformance.kube_yaml import at, mapping
+from conformance.kube_yaml import at, mapping, mappings
 from conformance.manifests import Manifest
 from conformance.rules.inputs import Pair, Version
 from conformance.rules.narrowing import Schemas
-from conformance.rules.pods import items
 
 KIND = "CustomResourceDefinition"
 _MOST = 5
@@ -173,7 +172,7 @@ def _kept(crd: Manifest) -> bool:
 
 
 def _versions(crd: Manifest) -> dict[str, dict[str, Any]]:
-    return {str(version.get("name")): version for version in items(at(crd.body, ("spec", "versions")))}
+    return {str(version.get("name")): version for version in mappings(at(crd.body, ("spec", "versions")))}
 
 
 def _stored(versions: dict[str, dict[str, Any]]) -> str | None:

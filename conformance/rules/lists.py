@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from conformance.checks import EXTENDED, Finding, rule
-from conformance.kube_yaml import at
+from conformance.kube_yaml import at, mappings
 from conformance.manifests import Manifest
 from conformance.rules.inputs import Rendered
-from conformance.rules.pods import containers, items, pod_spec
+from conformance.rules.pods import containers, pod_spec
 
 #: The merge keys of the API reference for pods ("patch strategy: merge on key"), with what the server fills in.
 _OF_POD = {
@@ -65,7 +65,7 @@ def _twice(manifest: Manifest) -> Iterator[str]:
 
 
 def _repeated(path: str, found: Any, keys: tuple[str, ...]) -> Iterator[str]:  # noqa: ANN401
-    listed = items(found)
+    listed = mappings(found)
     counted = Counter(tuple(str(item.get(key, _FILLED_IN.get(key, ""))) for key in keys) for item in listed)
     for values, times in counted.items():
         if times > 1 and any(values):

@@ -13,8 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from conformance.kube_yaml import at, mapping
-from conformance.rules.pods import items
+from conformance.kube_yaml import at, mapping, mappings
 
 _DEEPEST = 40
 #: Constraints of which a higher value accepts less, and those of which a lower one does.
@@ -124,8 +123,8 @@ def _words(before: dict[str, Any], after: dict[str, Any]) -> Iterator[tuple[str,
         if now is not None and now != was and now not in harmless:
             yield f"{name} {was}" if was is not None else f"no {name}", f"{name} {now}"
     new = set(mapping(after.get("properties"))) - set(mapping(before.get("properties")))
-    known = {found.get("rule") for found in items(before.get(_RULES))}
-    for found in items(after.get(_RULES)):
+    known = {found.get("rule") for found in mappings(before.get(_RULES))}
+    for found in mappings(after.get(_RULES)):
         rule = str(found.get("rule"))
         # A rule about a field that came with it says nothing of what is stored already.
         if rule not in known and not any(re.search(rf"\bself\.{re.escape(name)}\b", rule) for name in new):

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
 from conformance.contract import Contract
-from conformance.kube_yaml import NotYaml, mapping, read
 from conformance.render import Renderer, Rendering, ValuesSet, metadata_of
 from conformance.rules import environment, migrations, rollouts
-from conformance.rules.trials import Trials, put, structure
-from conformance.values import overlaid
+from conformance.rules.baseline_values import defaults as defaults_of
+from conformance.rules.trials import Trials, structure
+from conformance.values import over, overlaid, readable_values
 
 
 def trials(contract: Contract, chart: Path, values: Sequence[ValuesSet], renderer: Renderer) -> Trials:
@@ -23,15 +22,13 @@ def trials(contract: Contract, chart: Path, values: Sequence[ValuesSet], rendere
     def submit(settings: Mapping[str, Any]) -> Future[Rendering]:
         if not settings:
             return renderer.submit(chart, own)
-        sets = copy.deepcopy(dict(own.sets))
-        put(sets, settings)
-        return renderer.submit(chart, ValuesSet(own.name, own.files, sets))
+        return renderer.submit(chart, ValuesSet(own.name, own.files, over(own.sets, settings)))
 
     def as_given() -> Sequence[tuple[Mapping[str, Any], Rendering]]:
-        return [(overlaid(defaults, _merged(found)), renderer.render(chart, found)) for found in values]
+        return [(overlaid(defaults, _given(found)), renderer.render(chart, found)) for found in values]
 
-    defaults = _read(chart / "values.yaml")
-    return Trials(metadata_of(chart)[0], contract, defaults, _merged(own), submit, as_given)
+    defaults = defaults_of(chart)
+    return Trials(metadata_of(chart)[0], contract, defaults, _given(own), submit, as_given)
 
 
 def planned(found: Trials) -> None:
@@ -40,13 +37,6 @@ def planned(found: Trials) -> None:
         found.submit(structure(settings))
 
 
-def _merged(values: ValuesSet) -> dict[str, Any]:
-    return overlaid(*map(_read, values.files), values.sets)
-
-
-def _read(file: Path) -> dict[str, Any]:
-    """Return a values file; nothing where there is none, or none that can be read: Helm then says so."""
-    try:
-        return mapping(read(file.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, NotYaml):
-        return {}
+def _given(values: ValuesSet) -> dict[str, Any]:
+    """Return what a values set comes to in the templates, beside the chart's defaults."""
+    return overlaid(*map(readable_values, values.files), values.sets)

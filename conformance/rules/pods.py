@@ -5,16 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from conformance.kube_yaml import at, mapping
+from conformance.kube_yaml import at, mapping, mappings
 from conformance.manifests import WORKLOADS, Manifest, Manifests
 
 #: Everything with pods of its own.
 POD_KINDS = WORKLOADS | {"Pod"}
-
-
-def items(value: Any) -> list[dict[str, Any]]:  # noqa: ANN401 - charts get types wrong
-    """Return the mappings of a list; none where it is no list."""
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def pod_spec(manifest: Manifest) -> dict[str, Any]:
@@ -30,7 +25,7 @@ def pod_labels(manifest: Manifest) -> dict[str, Any]:
 def containers(manifest: Manifest) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield every container of an object's pods, init containers too, with its path in the pod's spec."""
     for kind in ("initContainers", "containers"):
-        for container in items(pod_spec(manifest).get(kind)):
+        for container in mappings(pod_spec(manifest).get(kind)):
             yield f"{kind}[{container.get('name')}]", container
 
 
@@ -62,7 +57,7 @@ def chosen(selector: Any, namespace: str | None, manifests: Manifests) -> list[M
 def matches(selector: dict[str, Any], labels: dict[str, Any]) -> bool:
     """Say whether a label selector chooses these labels; an empty one chooses everything."""
     return _has_all(mapping(selector.get("matchLabels")), labels) and all(
-        _expressed(expression, labels) for expression in items(selector.get("matchExpressions"))
+        _expressed(expression, labels) for expression in mappings(selector.get("matchExpressions"))
     )
 
 
@@ -71,7 +66,7 @@ def port_names(manifest: Manifest) -> dict[str, Any]:
     return {
         str(port["name"]): port.get("containerPort")
         for _, container in containers(manifest)
-        for port in items(container.get("ports"))
+        for port in mappings(container.get("ports"))
         if port.get("name")
     }
 

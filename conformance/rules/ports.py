@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from conformance.checks import EXTENDED, Finding, rule
-from conformance.kube_yaml import at, mapping
+from conformance.kube_yaml import at, mapping, mappings
 from conformance.manifests import Manifest, Manifests
 from conformance.rules.inputs import Pair, Rendered, Version
-from conformance.rules.pods import chosen, containers, items, port_names, selected
+from conformance.rules.pods import chosen, containers, port_names, selected
 
 _PROBES = ("livenessProbe", "readinessProbe", "startupProbe")
 _HOOKS = ("postStart", "preStop")
@@ -41,7 +41,7 @@ def _unresolved(manifest: Manifest, manifests: Manifests) -> Iterator[tuple[str,
     if manifest.kind == "Service":
         pods = selected(manifest, manifests)
         known = {name for found in pods for name in port_names(found)}
-        for port in items(at(manifest.body, ("spec", "ports"))):
+        for port in mappings(at(manifest.body, ("spec", "ports"))):
             target = port.get("targetPort")
             if pods and isinstance(target, str) and not target.isdigit() and target not in known:
                 yield f"targetPort {target}", f"the pods of {_said(pods)} name {_listed(known)}"
@@ -51,7 +51,7 @@ def _unresolved(manifest: Manifest, manifests: Manifests) -> Iterator[tuple[str,
         for service, port in _backends(manifest):
             yield from _service_port(manifest.namespace, service, port, manifests)
     elif manifest.kind in {"MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"}:
-        for webhook in items(manifest.body.get("webhooks")):
+        for webhook in mappings(manifest.body.get("webhooks")):
             yield from _client(mapping(at(webhook, ("clientConfig", "service"))), manifests)
     elif manifest.kind == "CustomResourceDefinition":
         path = ("spec", "conversion", "webhook", "clientConfig", "service")
@@ -62,7 +62,7 @@ def _unresolved(manifest: Manifest, manifests: Manifests) -> Iterator[tuple[str,
 
 def _probes(manifest: Manifest) -> Iterator[tuple[str, str]]:
     for path, container in containers(manifest):
-        known = {str(port["name"]) for port in items(container.get("ports")) if port.get("name")}
+        known = {str(port["name"]) for port in mappings(container.get("ports")) if port.get("name")}
         asked = [(f"{path}.{name}", mapping(container.get(name))) for name in _PROBES]
         asked += [(f"{path}.lifecycle.{name}", mapping(at(container, ("lifecycle", name)))) for name in _HOOKS]
         for where, handler in asked:
@@ -76,8 +76,8 @@ def _policy(manifest: Manifest, manifests: Manifests) -> Iterator[tuple[str, str
     """Look at ingress only: which pods egress leads to is often decided outside the chart."""
     pods = chosen(at(manifest.body, ("spec", "podSelector")), manifest.namespace, manifests)
     known = {name for found in pods for name in port_names(found)}
-    for allowed in items(at(manifest.body, ("spec", "ingress"))):
-        for port in items(allowed.get("ports")):
+    for allowed in mappings(at(manifest.body, ("spec", "ingress"))):
+        for port in mappings(allowed.get("ports")):
             name = port.get("port")
             if pods and isinstance(name, str) and not name.isdigit() and name not in known:
                 yield f"ingress on {name}", f"the pods of {_said(pods)} name {_listed(known)}"
@@ -85,7 +85,7 @@ def _policy(manifest: Manifest, manifests: Manifests) -> Iterator[tuple[str, str
 
 def _backends(manifest: Manifest) -> Iterator[tuple[str, Any]]:
     spec = mapping(manifest.body.get("spec"))
-    paths = [path for found in items(spec.get("rules")) for path in items(at(found, ("http", "paths")))]
+    paths = [path for found in mappings(spec.get("rules")) for path in mappings(at(found, ("http", "paths")))]
     for backend in (mapping(spec.get("defaultBackend")), *(mapping(path.get("backend")) for path in paths)):
         service = mapping(backend.get("service"))
         port = mapping(service.get("port"))
@@ -106,7 +106,7 @@ def _client(service: dict[str, Any], manifests: Manifests) -> Iterator[tuple[str
 def _service_port(namespace: str | None, name: str, port: Any, manifests: Manifests) -> Iterator[tuple[str, str]]:  # noqa: ANN401
     for service in manifests.of("Service"):
         if (service.namespace, service.name) == (namespace, name):
-            ports = items(at(service.body, ("spec", "ports")))
+            ports = mappings(at(service.body, ("spec", "ports")))
             known = {found.get(key) for found in ports for key in ("name", "port")} - {None}
             external = at(service.body, ("spec", "type")) == "ExternalName"
             if port is not None and port not in known and not external:
@@ -172,7 +172,7 @@ def _unserved(here: Version, service: Manifest, there: Version) -> Iterator[Find
 
 
 def _serves(workload: Manifest, target: str | int) -> bool:
-    ports = [port for _, container in containers(workload) for port in items(container.get("ports"))]
+    ports = [port for _, container in containers(workload) for port in mappings(container.get("ports"))]
     return any(target in (port.get("name"), port.get("containerPort")) for port in ports)
 
 
@@ -181,7 +181,7 @@ def _target(port: dict[str, Any]) -> Any:  # noqa: ANN401 - a name or a number
 
 
 def _ports(service: Manifest) -> list[dict[str, Any]]:
-    return items(at(service.body, ("spec", "ports")))
+    return mappings(at(service.body, ("spec", "ports")))
 
 
 def _protocol(port: dict[str, Any]) -> str:

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from conformance.checks import EXTENDED, Finding, rule
-from conformance.kube_yaml import at, mapping
+from conformance.kube_yaml import at, mapping, mappings, texts
 from conformance.manifests import Manifest, Manifests
 from conformance.rules.inputs import Rendered
-from conformance.rules.pods import containers, items, pod_spec, with_pods
+from conformance.rules.pods import containers, pod_spec, with_pods
 
 #: Every cluster has these: made in each namespace, or by the API server itself when it starts.
 _ALWAYS = {
@@ -127,20 +127,20 @@ def _of_pods(manifest: Manifest) -> Iterator[Reference]:
     spec = pod_spec(manifest)
     if account := spec.get("serviceAccountName"):
         yield Reference("serviceAccountName", "ServiceAccount", str(account))
-    for secret in items(spec.get("imagePullSecrets")):
+    for secret in mappings(spec.get("imagePullSecrets")):
         if secret.get("name"):
             yield Reference("imagePullSecrets", "Secret", str(secret["name"]))
     own = {
         str(at(claim, ("metadata", "name")))
-        for claim in items(at(manifest.body, ("spec", "volumeClaimTemplates")))
+        for claim in mappings(at(manifest.body, ("spec", "volumeClaimTemplates")))
     }
-    for volume in items(spec.get("volumes")):
+    for volume in mappings(spec.get("volumes")):
         if volume.get("name") not in own:
             yield from _of_volume(volume)
     for path, container in containers(manifest):
-        for source in items(container.get("envFrom")):
+        for source in mappings(container.get("envFrom")):
             yield from _of_source(f"{path}.envFrom", source, "configMapRef", "secretRef")
-        for variable in items(container.get("env")):
+        for variable in mappings(container.get("env")):
             where = f"{path}.env[{variable.get('name')}]"
             yield from _of_source(where, mapping(variable.get("valueFrom")), "configMapKeyRef", "secretKeyRef")
 
@@ -150,14 +150,14 @@ def _of_volume(volume: dict[str, Any]) -> Iterator[Reference]:
     claim = mapping(volume.get("persistentVolumeClaim")).get("claimName")
     if claim:
         yield Reference(path, "PersistentVolumeClaim", str(claim))
-    for part in (volume, *items(mapping(volume.get("projected")).get("sources"))):
+    for part in (volume, *mappings(mapping(volume.get("projected")).get("sources"))):
         for kind in ("configMap", "secret"):
             source = mapping(part.get(kind))
             name = source.get("name") or source.get("secretName")
             if name and not source.get("optional"):
                 what = "ConfigMap" if kind == "configMap" else "Secret"
                 yield Reference(path, what, str(name))
-                for item in items(source.get("items")):
+                for item in mappings(source.get("items")):
                     if item.get("key"):
                         yield Reference(path, what, str(name), str(item["key"]))
 
@@ -171,7 +171,7 @@ def _of_source(path: str, source: dict[str, Any], config_map: str, secret: str) 
 
 
 def _of_ingress(spec: dict[str, Any]) -> Iterator[Reference]:
-    paths = [path for found in items(spec.get("rules")) for path in items(at(found, ("http", "paths")))]
+    paths = [path for found in mappings(spec.get("rules")) for path in mappings(at(found, ("http", "paths")))]
     backends = [mapping(spec.get("defaultBackend")), *(mapping(path.get("backend")) for path in paths)]
     for backend in backends:
         service = mapping(backend.get("service"))
@@ -185,8 +185,8 @@ def _made_while_it_runs(reference: Reference, manifests: Manifests) -> bool:
     if reference.kind in {"Role", "ClusterRole"}:
         return False
     for manifest in manifests:
-        texts = (manifest.name, *_texts(manifest.body))
-        if not _BUILT_IN.match(manifest.key.group) and reference.name in texts:
+        named = (manifest.name, *texts(manifest.body))
+        if not _BUILT_IN.match(manifest.key.group) and reference.name in named:
             return True
     if reference.kind not in {"ConfigMap", "Secret"}:
         return False
@@ -195,17 +195,6 @@ def _made_while_it_runs(reference: Reference, manifests: Manifests) -> bool:
         text
         for manifest in with_pods(manifests)
         for _, container in containers(manifest)
-        for text in (*_texts(container.get("command")), *_texts(container.get("args")))
+        for text in (*texts(container.get("command")), *texts(container.get("args")))
     )
     return any(word.search(text) for text in lines)
-
-
-def _texts(value: Any) -> Iterator[str]:  # noqa: ANN401 - any part of an object
-    if isinstance(value, dict):
-        for item in value.values():
-            yield from _texts(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _texts(item)
-    elif isinstance(value, str):
-        yield value

@@ -9,10 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from conformance.checks import EXTENDED, Finding, rule
-from conformance.kube_yaml import at, mapping
+from conformance.kube_yaml import at, mapping, mappings
 from conformance.manifests import Manifests
 from conformance.rules.inputs import Grown
-from conformance.rules.pods import items
 
 _ALL = "*"
 _MOST = 6
@@ -82,7 +81,7 @@ def rights_not_widened(grown: Grown) -> Iterator[Finding]:
 def _rights(manifests: Manifests) -> dict[str, set[Right]]:
     """Return what each subject may do by the bindings of a rendering."""
     rules = {
-        (found.kind, found.namespace, found.name): items(found.body.get("rules"))
+        (found.kind, found.namespace, found.name): mappings(found.body.get("rules"))
         for found in manifests.of({"Role", "ClusterRole"})
     }
     found: dict[str, set[Right]] = defaultdict(set)
@@ -96,7 +95,7 @@ def _rights(manifests: Manifests) -> dict[str, set[Right]]:
             if known is None
             else {right for each in known for right in _of_rule(each, namespace)}
         )
-        for subject in items(binding.body.get("subjects")):
+        for subject in mappings(binding.body.get("subjects")):
             found[_subject(subject, binding.namespace)] |= granted
     return found
 

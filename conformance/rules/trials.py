@@ -13,7 +13,7 @@ from conformance.contract.images import nested
 from conformance.environment import Seen, seen
 from conformance.manifests import Manifest, ObjectKey
 from conformance.render import Rendering
-from conformance.values import overlaid
+from conformance.values import over, overlaid
 
 #: Values to set on top of the run's own, by their paths.
 Settings = Mapping[str, Any]
@@ -60,17 +60,8 @@ def structure(settings: Settings) -> dict[str, Any]:
     """Return settings as Helm takes them: paths become mappings in each other."""
     result: dict[str, Any] = {}
     for path, value in settings.items():
-        put(result, nested(path, value))
+        result = over(result, nested(path, value))
     return result
-
-
-def put(into: dict[str, Any], more: Mapping[str, Any]) -> None:
-    """Lay values over others, in place; unlike Helm, a null stays and is handed on."""
-    for key, value in more.items():
-        if isinstance(value, Mapping) and isinstance(into.get(key), dict):
-            put(into[key], value)
-        else:
-            into[key] = value
 
 
 def sees(variable: str, workload: Workload, manifest: Manifest, rendering: Rendering) -> Seen:
