@@ -20,6 +20,7 @@ from conformance.contract.model import Contract
 from conformance.errors import BadInput
 from conformance.located_yaml import Located, Place, Unreadable, dotted, read, read_text
 from conformance.redact import REDACTOR
+from conformance.wording import short
 
 #: Characters of what was seen that a message shows.
 _SHOWN = 60
@@ -204,8 +205,7 @@ def _seen(value: object, *, hidden: bool = False) -> str:
     kind = "text" if isinstance(value, str) else "true or false" if isinstance(value, bool) else "a number"
     if hidden:
         return kind
-    shown = json.dumps(value, ensure_ascii=False)
-    return shown if len(shown) <= _SHOWN else f"{shown[:_SHOWN]}…"
+    return short(json.dumps(value, ensure_ascii=False), _SHOWN)
 
 
 def _keys(value: object) -> str:

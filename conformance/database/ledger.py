@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from conformance.wording import short
 
 #: A line of the log as start.sh has it written: seconds, process, host, role, database, application, severity.
 _LINE = re.compile(
@@ -37,8 +39,7 @@ class Statement:
     def __str__(self) -> str:
         """Return who did what, on one line."""
         by = f"role {self.role}" + (f" ({self.application})" if self.application else "") + f" at {self.host}"
-        shown = " ".join(self.text.split())
-        shown = shown if len(shown) <= 200 else f"{shown[:200]}…"
+        shown = short(" ".join(self.text.split()), 200)
         return f"{by}: {shown}" + (f" [refused: {self.refused}]" if self.refused else "")
 
 
@@ -101,9 +102,5 @@ def _statements(entries: Iterable[re.Match[str]]) -> Iterator[Statement]:
             )
         elif entry["severity"] == "ERROR" and process in last:
             place = last.pop(process)
-            found[place] = _refused(found[place], entry["text"])
+            found[place] = replace(found[place], refused=" ".join(entry["text"].split()))
     return iter(found)
-
-
-def _refused(statement: Statement, error: str) -> Statement:
-    return Statement(**{**vars(statement), "refused": " ".join(error.split())})

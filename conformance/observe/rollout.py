@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from conformance.manifests import Body, ObjectKey
+from conformance.wording import short
 
 Predicate = Callable[[Body], str | None]
 
@@ -128,7 +129,7 @@ def _pod_troubles(pod: Body) -> Iterator[str]:
 
 def _one_line(text: str | None) -> str:
     said = " ".join((text or "").split())
-    return said if len(said) <= _LONGEST else f"{said[:_LONGEST]}…"
+    return short(said, _LONGEST)
 
 
 def _owners(body: Body) -> set[str]:

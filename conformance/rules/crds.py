@@ -10,6 +10,7 @@ from conformance.kube_yaml import at, mapping, mappings
 from conformance.manifests import Manifest
 from conformance.rules.inputs import Pair, Version
 from conformance.rules.narrowing import Schemas
+from conformance.wording import several
 
 KIND = "CustomResourceDefinition"
 _MOST = 5
@@ -83,11 +84,10 @@ def schema_not_narrower(pair: Pair) -> Iterator[Finding]:
             for narrower in Schemas(_schema(mine[name]), _schema(theirs[name]), pruned=True).narrower()
         ]
         if found:
-            more = f"; and {len(found) - _MOST} more" if len(found) > _MOST else ""
             yield Finding(
                 object=str(old.key),
                 expected=f"everything that {pair.before.said} accepts in a version stays acceptable in it",
-                observed=f"{'; '.join(found[:_MOST])}{more} (in {pair.after.said})",
+                observed=f"{several(found, _MOST)} (in {pair.after.said})",
                 why="resources that are stored already cannot be written any more, or lose the field at the next "
                 "write; a rollback brings back neither",
                 remedy="make it optional, or give it a default; what must be stricter belongs into a new version "

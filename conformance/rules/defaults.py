@@ -15,6 +15,7 @@ from conformance.render import metadata_of
 from conformance.rules.baseline_values import defaults as defaults_of
 from conformance.rules.change_notes import notes
 from conformance.rules.inputs import Defaults
+from conformance.wording import short
 
 #: Keys whose value says which image runs: another one is what a release is for.
 _IMAGES = frozenset({"appVersion", "digest", "image", "registry", "repository", "tag", "version"})
@@ -131,7 +132,7 @@ def _short(value: Any) -> str:  # noqa: ANN401
     if value is None or value in ("", {}, []):
         return "nothing"
     text = repr(value) if not isinstance(value, dict) else ", ".join(mapping(value))
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+    return short(text, _LONGEST)
 
 
 def _text(file: Path) -> str:

@@ -10,6 +10,7 @@ from conformance.manifests import Change, Manifest, ObjectKey, difference
 from conformance.render import Rendering
 from conformance.rules.inputs import Repeats
 from conformance.rules.surroundings import CLOCK, NETWORK, RANDOM, UNORDERED, suspects
+from conformance.wording import several, short
 
 #: More findings or fields of one object than these tell nobody anything more.
 MOST_FINDINGS = 8
@@ -80,15 +81,12 @@ def _sentence(change: Change, other: Rendering) -> str:
 
 
 def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
+    return short(repr(value), _LONGEST_VALUE)
 
 
 def _finding(plain: Rendering, key: ObjectKey, differing: _Differing, objects: int) -> Finding:
     used = list(suspects(plain.chart, differing.source))
-    more = len(differing.changes) - _MOST_FIELDS
-    seen = "; ".join(list(differing.changes.values())[:_MOST_FIELDS])
-    seen += f"; and {more} more fields" if more > 0 else ""
+    seen = several(list(differing.changes.values()), _MOST_FIELDS, "more fields")
     seen += f"; {objects} objects differ in all" if objects > MOST_FINDINGS else ""
     return Finding(
         object=str(key),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from conformance.checks import EXTENDED, Finding, rule
 from conformance.rules.inputs import Linted
+from conformance.wording import several
 
 _MOST = 5
 #: A List has no name, and Kubernetes wants none; the linter takes it for an object.
@@ -23,11 +24,10 @@ def lint_clean(linted: Linted) -> Iterator[Finding]:
     text = linted.version.rendering.text
     problems = [found for found in dict.fromkeys(linted.problems) if not _about_a_list(found, text)]
     if problems:
-        more = f"; and {len(problems) - _MOST} more" if len(problems) > _MOST else ""
         yield Finding(
             object=f"Chart/{linted.version.rendering.name}",
             expected="`helm lint --strict` without a complaint",
-            observed="; ".join(problems[:_MOST]) + more,
+            observed=several(problems, _MOST),
             why="what the linter warns of today the next Helm or Kubernetes refuses, on the day of a rollback too",
             remedy="mend what it names",
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from conformance.checks import CORE, EXTENDED, Finding, rule
 from conformance.contract import Migrations
@@ -14,6 +14,7 @@ from conformance.refusal import Refusal
 from conformance.render import Rendering
 from conformance.rules.migration_values import Spelling, elsewhere, settings, spellings
 from conformance.rules.trials import Settings, Trials, sees, told
+from conformance.wording import several
 
 _MOST_SHOWN = 8
 _WHY = (
@@ -62,7 +63,7 @@ def render_refuses_non_skip(trials: Trials) -> Iterator[Finding]:
         yield Finding(
             object=f"Chart/{trials.name}",
             expected=defect.format(key=key, listed=listed),
-            observed=_few(observations),
+            observed=several(observations, _MOST_SHOWN),
             why=why,
             remedy=remedy.format(key=key, listed=listed),
         )
@@ -105,7 +106,7 @@ def explicit_skip_kept(trials: Trials) -> Iterator[Finding]:
         yield Finding(
             object=name,
             expected=f"{migrations.variable} as {key} says it",
-            observed=_few(observed),
+            observed=several(observed, _MOST_SHOWN),
             why="what is written is not what runs: nobody can tell from the values in which mode the workload is",
             remedy=f"set the default only where {key} is absent (hasKey), and hand on every other value",
         )
@@ -134,7 +135,7 @@ def rendered_default_skips(trials: Trials) -> Iterator[Finding]:
         yield Finding(
             object=name,
             expected=f"{migrations.variable} is one of {', '.join(migrations.skip)} in its own environment",
-            observed=_few(observed),
+            observed=several(observed, _MOST_SHOWN),
             why=_WHY,
             remedy=f"set {migrations.variable}: {migrations.skip[0]} in `env` of these workloads, above all that "
             "is shared, unless their own values set it",
@@ -193,8 +194,3 @@ def _explains(refusal: Refusal, spelling: Spelling, migrations: Migrations) -> b
 
 def _shown(spelling: Spelling) -> str:
     return json.dumps(spelling.value)
-
-
-def _few(observed: Sequence[str]) -> str:
-    more = len(observed) - _MOST_SHOWN
-    return "; ".join(observed[:_MOST_SHOWN]) + (f"; and {more} more" if more > 0 else "")

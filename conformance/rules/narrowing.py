@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from conformance.kube_yaml import at, mapping, mappings
+from conformance.wording import short
 
 _DEEPEST = 40
 #: Constraints of which a higher value accepts less, and those of which a lower one does.
@@ -195,5 +196,4 @@ def _listed(types: frozenset[str]) -> str:
 
 
 def _short(value: Any) -> str:  # noqa: ANN401
-    text = json.dumps(value, sort_keys=True)
-    return text if len(text) <= 80 else f"{text[:80]}…"
+    return short(json.dumps(value, sort_keys=True), 80)

@@ -9,6 +9,7 @@ from conformance.judge import Answer
 from conformance.manifests import Change, difference
 from conformance.replacing import Replacement
 from conformance.rules.inputs import Replaced
+from conformance.wording import several, short
 
 _MOST_FIELDS = 4
 _LONGEST_VALUE = 80
@@ -46,8 +47,7 @@ def _reason(answer: Answer) -> str:
     if not answer.causes:
         return " ".join(answer.message.split())
     causes = [f"{field}: {said}" if field else said for field, said in answer.causes]
-    more = len(causes) - _MOST_FIELDS
-    return "; ".join(causes[:_MOST_FIELDS]) + (f"; and {more} more" if more > 0 else "")
+    return several(causes, _MOST_FIELDS)
 
 
 def _changes(found: Replacement, refused: list[Answer]) -> list[Change]:
@@ -63,11 +63,9 @@ def _changes(found: Replacement, refused: list[Answer]) -> list[Change]:
 
 
 def _shown(changes: list[Change], side: str) -> str:
-    shown = [f"{change.path}: {_short(getattr(change, side))}" for change in changes[:_MOST_FIELDS]]
-    more = len(changes) - _MOST_FIELDS
-    return "; ".join(shown) + (f"; and {more} more fields" if more > 0 else "")
+    shown = [f"{change.path}: {_short(getattr(change, side))}" for change in changes]
+    return several(shown, _MOST_FIELDS, "more fields")
 
 
 def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
+    return short(repr(value), _LONGEST_VALUE)

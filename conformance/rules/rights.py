@@ -12,6 +12,7 @@ from conformance.checks import EXTENDED, Finding, rule
 from conformance.kube_yaml import at, mapping, mappings
 from conformance.manifests import Manifests
 from conformance.rules.inputs import Grown
+from conformance.wording import several
 
 _ALL = "*"
 _MOST = 6
@@ -66,11 +67,11 @@ def rights_not_widened(grown: Grown) -> Iterator[Finding]:
             if right.group not in own and not any(old.covers(right) for old in had)
         )
         if new:
-            more = f"; and {len(new) - _MOST} more" if len(new) > _MOST else ""
+            more = [str(right) for right in _merged(new)]
             yield Finding(
                 object=subject,
                 expected=f"the rights of {grown.before.said}",
-                observed=f"may {'; '.join(map(str, _merged(new)[:_MOST]))}{more} in {grown.after.said}",
+                observed=f"may {several(more, _MOST)} in {grown.after.said}",
                 why="the version that needs it loses it in the middle of a rollback, while its pods still run, "
                 "and everybody who upgrades grants it without having been asked",
                 remedy="put the rule behind a flag of the values that is false by default, narrow it, or accept "

@@ -8,6 +8,7 @@ from conformance.checks import CORE, Finding, rule
 from conformance.judge import Verdict
 from conformance.manifests import Manifests
 from conformance.rules.inputs import Judged
+from conformance.wording import several
 
 _MOST_CAUSES = 5
 
@@ -60,8 +61,7 @@ def _observed(verdict: Verdict, message: str) -> str:
     if not verdict.causes:
         return message
     causes = [": ".join(filter(None, (field, " ".join(said.split())))) for field, said in verdict.causes]
-    more = len(causes) - _MOST_CAUSES
-    return "; ".join(causes[:_MOST_CAUSES]) + (f"; and {more} more" if more > 0 else "")
+    return several(causes, _MOST_CAUSES)
 
 
 def _why(message: str) -> str:

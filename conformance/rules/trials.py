@@ -14,6 +14,7 @@ from conformance.environment import Seen, seen
 from conformance.manifests import Manifest, ObjectKey
 from conformance.render import Rendering
 from conformance.values import over, overlaid
+from conformance.wording import short
 
 #: Values to set on top of the run's own, by their paths.
 Settings = Mapping[str, Any]
@@ -71,10 +72,5 @@ def sees(variable: str, workload: Workload, manifest: Manifest, rendering: Rende
 
 def told(settings: Settings) -> str:
     """Return settings as a finding names them."""
-    shown = [f"{path}={_short(value)}" for path, value in settings.items()]
+    shown = [f"{path}={short(json.dumps(value, ensure_ascii=False), 60)}" for path, value in settings.items()]
     return " and ".join(shown) or "the run's own values"
-
-
-def _short(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else f"{text[:60]}…"

@@ -13,6 +13,7 @@ from conformance.refusal import Refusal
 from conformance.rules.baseline_values import defaults as defaults_of
 from conformance.rules.inputs import Defaults
 from conformance.rules.narrowing import Schemas
+from conformance.wording import several
 
 _MOST = 5
 
@@ -43,11 +44,10 @@ def values_stay_valid(defaults: Defaults) -> Iterator[Finding]:
     supplied = defaults_of(defaults.after.rendering.chart)
     found = [str(one) for one in Schemas(old, new, supplied=supplied).narrower()]
     if found:
-        more = f"; and {len(found) - _MOST} more" if len(found) > _MOST else ""
         yield Finding(
             object=f"Chart/{name}",
             expected=f"a values.schema.json that accepts all that {defaults.before.said} accepts",
-            observed=f"{'; '.join(found[:_MOST])}{more}",
+            observed=several(found, _MOST),
             why="a values file that is in use is refused by the candidate, and one that was mended for it may be "
             "refused after the rollback",
             remedy="accept the old form too; refuse it in a version of which it is told beforehand",

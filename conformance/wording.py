@@ -1,0 +1,16 @@
+"""How findings and messages show what is too long to be shown whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def short(text: str, most: int) -> str:
+    """Return a text, cut after `most` characters."""
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
+def several(said: Sequence[str], most: int, what: str = "more") -> str:
+    """Return the first `most` of several sayings as one, and how many more there are."""
+    further = len(said) - most
+    return "; ".join(said[:most]) + (f"; and {further} {what}" if further > 0 else "")
