@@ -128,9 +128,7 @@ def _crowd(place: _Place) -> dict[str, Any]:
 def _memory(place: _Place) -> float:
     """Return the high-water mark of the controllers' resident memory in MB."""
     machine, contract = place.preparation.machine, place.setting.subject.contract
-    workload = contract.workload(place.runs.controllers_role)
-    if workload is None:
-        raise ValueError("the contract declares no controllers")
+    workload, *_ = contract.workloads_of(place.runs.controllers_role)
     status = place.preparation.runner.run(
         machine.kubectl, "exec", "--kubeconfig", place.setting.kubeconfig, "-n", contract.release.namespace,
         f"deploy/{workload.name}", "--", "python3", "-c", "print(open('/proc/1/status').read())", timeout=60,

@@ -10,6 +10,7 @@ from typing import Any
 from conformance.chart import Chart
 from conformance.contract import Contract, ImageLike, Service, image_values
 from conformance.contract.images import merge, steps
+from conformance.kube_yaml import at
 from conformance.manifests import Manifests, ObjectKey
 from conformance.observe.calls import Target
 from conformance.values import read_values
@@ -72,10 +73,7 @@ class Subject:
     def value(self, path: str) -> Any:  # noqa: ANN401 - any value
         """Return what the run's values files say at a value path, None where they say nothing."""
         for file in reversed(self.values):
-            found: Any = read_values(file)
-            for step in steps(path):
-                found = found.get(step) if isinstance(found, dict) else None
-            if found is not None:
+            if (found := at(read_values(file), steps(path))) is not None:
                 return found
         return None
 

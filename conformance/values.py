@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -76,14 +76,6 @@ def over(under: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in upper.items():
         there = found.get(key)
         found[key] = over(there, value) if isinstance(there, Mapping) and isinstance(value, Mapping) else value
-    return found
-
-
-def value_at(values: Mapping[str, Any], keys: Iterable[str]) -> Any:  # noqa: ANN401 - any value
-    """Return the value at a path of keys, None where there is none."""
-    found: Any = values
-    for key in keys:
-        found = found.get(key) if isinstance(found, Mapping) else None
     return found
 
 

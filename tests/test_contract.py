@@ -61,7 +61,7 @@ def test_the_built_in_contract_describes_the_reference_chart() -> None:
 
 def test_the_documented_example_loads_and_uses_every_key() -> None:
     found = load(EXAMPLE, {"render/stable-names"})
-    assert found.workload("worker") is found.workloads[1]
+    assert found.workloads_of("worker") == (found.workloads[1],)
     whole = json_schema()
     keys = {(name, key) for name, part in whole["$defs"].items() for key in part["properties"]}
     keys |= {("", key) for key in whole["properties"]}

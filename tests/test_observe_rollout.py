@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from conformance.manifests import ObjectKey
-from conformance.observe.rollout import descendants, failed, missing, running_images, why_not_ready
+from conformance.observe.ownership import descendants
+from conformance.observe.rollout import failed, missing, running_images, why_not_ready
 
 KINDS = {
     "Deployment": "apps/v1", "StatefulSet": "apps/v1", "DaemonSet": "apps/v1", "ReplicaSet": "apps/v1",

@@ -15,13 +15,14 @@ from made_up import rendering
 
 from conformance.checks import Finding
 from conformance.contract import Contract, load
+from conformance.kube_yaml import at
 from conformance.refusal import Refusal
 from conformance.render import Rendering
 from conformance.rules.environment import environment_mapping, environment_precedence
 from conformance.rules.environment import plan as environment_plan
 from conformance.rules.migrations import explicit_skip_kept, plan, render_refuses_non_skip, rendered_default_skips
 from conformance.rules.trials import Trials, structure, told
-from conformance.values import as_text, overlaid, value_at
+from conformance.values import as_text, overlaid
 
 #: Environments by workload, or why there is no rendering.
 Made = Mapping[str, list[dict[str, Any]]] | str
@@ -320,8 +321,8 @@ def test_values_are_laid_over_each_other_as_helm_does_it() -> None:
         {"a": {"b": 1, "c": 2}, "d": [1]}, {"a": {"b": None, "e": 3}, "d": [2]}, {"a": {"c": {"f": 4}}}
     )
     assert found == {"a": {"c": {"f": 4}, "e": 3}, "d": [2]}
-    assert value_at(found, ["a", "c", "f"]) == 4
-    assert value_at(found, ["a", "c", "f", "g"]) is None
+    assert at(found, ["a", "c", "f"]) == 4
+    assert at(found, ["a", "c", "f", "g"]) is None
     assert [as_text(value) for value in (True, 3, 4.0, 0.5, "x", None, [])] == [
         "true",
         "3",

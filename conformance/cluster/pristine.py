@@ -183,7 +183,7 @@ def _nodes_missing(nodes: Sequence[Body]) -> str | None:
 
 def _node_missing(node: Body) -> str | None:
     name, spec = node["metadata"]["name"], node.get("spec") or {}
-    if rollout.condition(node, "Ready").get("status") != "True":
+    if not rollout.holds(node, "Ready"):
         return (
             f"Node/{name} is not ready: {rollout.condition(node, 'Ready').get('message', 'it has not said why')}"
         )

@@ -9,7 +9,7 @@ from conformance.contract.images import ImageLike, image_values
 from conformance.contract.load import builtin, load
 from conformance.contract.migrations import Migrations
 from conformance.contract.model import COMPONENTS, RUNNER, Contract
-from conformance.contract.needs import Lack, lacks
+from conformance.contract.needs import Lack, declared, lacks
 from conformance.contract.parts import (
     ConfigMap,
     Crds,
@@ -51,6 +51,7 @@ __all__ = [
     "Watching",
     "Workload",
     "builtin",
+    "declared",
     "image_values",
     "json_schema",
     "lacks",

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from conformance.contract.contradiction import Contradiction, unknown_role
 from conformance.contract.model import COMPONENTS, Contract
-from conformance.located_yaml import Place
-
-Contradiction = tuple[Place, str]
 
 
 def of_platform(contract: Contract) -> Iterator[Contradiction]:
@@ -37,9 +35,8 @@ def of_runs(contract: Contract) -> Iterator[Contradiction]:
         return
     if contract.crds is None:
         yield ("runs",), "expected `crds` with the definition of the runs' kind, seen none; declare it"
-    if not contract.workloads_of(found.controllers_role):
-        roles = ", ".join(workload.role for workload in contract.workloads)
-        yield ("runs", "controllersRole"), f"expected one of {roles}, seen {found.controllers_role}"
+    if said := unknown_role(contract, found.controllers_role):
+        yield ("runs", "controllersRole"), said
     for key, phase in (("succeeded", found.succeeded), ("failed", found.failed)):
         if phase not in found.terminal:
             yield ("runs", key), f"expected one of the terminal phases {', '.join(found.terminal)}, seen {phase}"

@@ -13,14 +13,13 @@ from pathlib import Path, PurePosixPath
 from conformance.chart.address import parse
 from conformance.checks import NEEDS
 from conformance.contract.application import of_platform, of_runs
+from conformance.contract.contradiction import Contradiction
 from conformance.contract.images import steps
 from conformance.contract.model import Contract
 from conformance.contract.needs import WHY_UNMET
 from conformance.contract.variables import of_variables
 from conformance.errors import BadInput
 from conformance.located_yaml import Place
-
-Contradiction = tuple[Place, str]
 
 #: What an overlay consists of; ../shared/seeds 000: "Production / GitOps (source of truth)".
 OVERLAY_FILES = ("application.yaml", "kustomization.yaml", "values.yaml")

@@ -15,7 +15,8 @@ from pydantic_core import ErrorDetails
 
 from conformance import paths
 from conformance.contract import parts
-from conformance.contract.consistency import Contradiction, contradictions, nearest
+from conformance.contract.consistency import contradictions, nearest
+from conformance.contract.contradiction import Contradiction
 from conformance.contract.model import Contract
 from conformance.errors import BadInput
 from conformance.located_yaml import Located, Place, Unreadable, dotted, read, read_text
@@ -139,6 +140,7 @@ _FORMS = {
         parts.DataKey: "a key of letters, digits, `-`, `_` and `.`",
         parts.EnvironmentName: "the name of an environment variable",
         parts.ValuePath: r"a value path, keys joined by dots as in Helm's --set (a dot in a key is written `\.`)",
+        parts.FieldPath: "keys of an object, joined by dots",
         parts.RelativePath: "a path with forward slashes",
         parts.PortName: "the name of a port",
         parts.HttpPath: "a path that begins with `/`",

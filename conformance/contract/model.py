@@ -33,6 +33,7 @@ from conformance.contract.parts import (
 )
 from conformance.contract.runs import Runs
 from conformance.located_yaml import Located, Place, dotted
+from conformance.manifests import ObjectKey
 
 #: Names of images that are no workload's: what the application's own Jobs run, and further ones of the stub.
 RUNNER, FURTHER = "runner", "further"
@@ -152,13 +153,17 @@ class Contract(Part):
             made[certificate.name] = frozenset({certificate.key})
         return made
 
-    def workload(self, role: str) -> Workload | None:
-        """Return the first workload of a role, None where the contract declares none."""
-        return next((workload for workload in self.workloads if workload.role == role), None)
+    def workloads_of(self, *roles: str) -> tuple[Workload, ...]:
+        """Return the workloads of some roles."""
+        return tuple(workload for workload in self.workloads if workload.role in roles)
 
-    def workloads_of(self, role: str) -> tuple[Workload, ...]:
-        """Return the workloads of a role."""
-        return tuple(workload for workload in self.workloads if workload.role == role)
+    def key_of(self, workload: Workload) -> ObjectKey:
+        """Return what makes a workload the same object."""
+        return ObjectKey("apps", workload.kind, self.release.namespace, workload.name)
+
+    def keys_of(self, role: str) -> list[ObjectKey]:
+        """Return the keys of the workloads of a role."""
+        return [self.key_of(workload) for workload in self.workloads_of(role)]
 
     def image_paths(self) -> Iterator[tuple[Place, str, ImagePaths]]:
         """Yield every place of the contract that says where values take an image, with that image's name.

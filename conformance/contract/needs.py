@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from conformance.contract.model import Contract
+from conformance.errors import Incomplete
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,18 @@ def _application(contract: Contract) -> str | None:
 
 
 def _declares(section: str, present: Callable[[Contract], object]) -> Callable[[Contract], str | None]:
-    return lambda contract: None if present(contract) else f"the contract declares no {section}"
+    return lambda contract: None if present(contract) else _undeclared(section)
+
+
+def _undeclared(section: str) -> str:
+    return f"the contract declares no {section}"
+
+
+def declared(found: T | None, section: str) -> T:
+    """Return what a contract declares, called `section` in messages. Raises `Incomplete` where it does not."""
+    if found is None:
+        raise Incomplete(_undeclared(section))
+    return found
 
 
 #: For each need, why a contract does not meet it; None where it does. A baseline is the run's, not the contract's.
@@ -45,12 +60,12 @@ WHY_UNMET: Mapping[str, Callable[[Contract], str | None]] = {
 def lacks(contract: Contract, needs: tuple[str, ...], *, baseline: bool) -> list[Lack]:
     """Return the needs that are not met, in the order asked; `baseline` says whether the run has one."""
     found = []
-    declared = {entry.need: entry.reason for entry in contract.absent}
+    absent = {entry.need: entry.reason for entry in contract.absent}
     for need in needs:
         if need == "baseline":
             why = None if baseline else "no baseline was given; name one with --baseline"
         else:
             why = WHY_UNMET[need](contract)
         if why is not None:
-            found.append(Lack(need, need in declared, declared.get(need, why)))
+            found.append(Lack(need, need in absent, absent.get(need, why)))
     return found

@@ -11,20 +11,19 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 Text = Annotated[str, Field(min_length=1, pattern=r"\S")]
+_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 #: What Kubernetes takes as an object's name (RFC 1123 subdomain).
-Name = Annotated[
-    str, Field(max_length=253, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
-]
+Name = Annotated[str, Field(max_length=253, pattern=_SUBDOMAIN)]
 #: What Kubernetes takes as the name of a namespace or container (RFC 1123 label).
 Label = Annotated[str, Field(max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
 #: What Helm takes as a release's name.
-ReleaseName = Annotated[
-    str, Field(max_length=53, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
-]
+ReleaseName = Annotated[str, Field(max_length=53, pattern=_SUBDOMAIN)]
 DataKey = Annotated[str, Field(max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
 EnvironmentName = Annotated[str, Field(pattern=r"^[-._a-zA-Z][-._a-zA-Z0-9]*$")]
 #: Keys of the chart's values, joined by dots as in Helm's --set; a dot inside a key is written `\.`.
 ValuePath = Annotated[str, Field(pattern=r"^([^\s.\[\],={}\\]|\\.)+(\.([^\s.\[\],={}\\]|\\.)+)*$")]
+#: Keys of an object, joined by dots.
+FieldPath = Annotated[str, Field(pattern=r"^[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)*$")]
 #: A path below a folder, with forward slashes.
 RelativePath = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f\\]+$")]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -232,7 +231,7 @@ class Phase(Part):
 
     kind: Text
     """Kind of the object in the file that has the phase."""
-    path: Annotated[str, Field(pattern=r"^[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)*$")] = "status.phase"
+    path: FieldPath = "status.phase"
     """Where the object says its phase."""
     expected: Text
     """The phase in which it must end."""

@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import Field
-
-from conformance.contract.parts import Label, Part, RelativePath, Text
-
-#: Keys of an object, joined by dots.
-FieldPath = Annotated[str, Field(pattern=r"^[A-Za-z_][\w-]*(\.[A-Za-z_][\w-]*)*$")]
+from conformance.contract.parts import FieldPath, Label, Part, RelativePath, Text
 
 
 class InvalidRun(Part):

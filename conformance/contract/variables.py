@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
+from conformance.contract.contradiction import Contradiction, unknown_role
 from conformance.contract.environment import Environment, Variable
 from conformance.contract.model import Contract
 from conformance.located_yaml import Place
 
 
-def of_variables(contract: Contract) -> Iterator[tuple[Place, str]]:
+def of_variables(contract: Contract) -> Iterator[Contradiction]:
     """Yield the place and the sentence of each contradiction."""
     yield from _migrations(contract)
     if contract.environment:
@@ -18,8 +19,7 @@ def of_variables(contract: Contract) -> Iterator[tuple[Place, str]]:
             yield from _row(("environment", "variables", number), row, contract.environment)
 
 
-def _roles(contract: Contract, environment: Environment) -> Iterator[tuple[Place, str]]:
-    known = dict.fromkeys(workload.role for workload in contract.workloads)
+def _roles(contract: Contract, environment: Environment) -> Iterator[Contradiction]:
     named: dict[str, list[tuple[str, ...]]] = {
         "layers": [layer.roles for layer in environment.layers],
         "variables": [row.roles for row in environment.variables],
@@ -28,11 +28,11 @@ def _roles(contract: Contract, environment: Environment) -> Iterator[tuple[Place
     for key, entries in named.items():
         for number, roles in enumerate(entries):
             for at, role in enumerate(roles):
-                if role not in known:
-                    yield ("environment", key, number, "roles", at), _no_role(known, role)
+                if said := unknown_role(contract, role):
+                    yield ("environment", key, number, "roles", at), said
 
 
-def _row(place: Place, row: Variable, environment: Environment) -> Iterator[tuple[Place, str]]:
+def _row(place: Place, row: Variable, environment: Environment) -> Iterator[Contradiction]:
     if row.value is None and (row.samples or row.default is None):
         yield place, "expected `value`, or the `default` that the templates set and no samples; say which it is"
     if row.value is not None and not row.samples:
@@ -52,24 +52,16 @@ def _row(place: Place, row: Variable, environment: Environment) -> Iterator[tupl
             yield (*place, "above", number), f"expected one of the layers {', '.join(layers)}, seen {path}"
 
 
-def _migrations(contract: Contract) -> Iterator[tuple[Place, str]]:
+def _migrations(contract: Contract) -> Iterator[Contradiction]:
     found = contract.migrations
     if found is None:
         return
-    roles = dict.fromkeys(workload.role for workload in contract.workloads)
     for key, role, taken in (
         ("controllersRole", found.controllers_role, True),
         ("controlPlaneRole", found.control_plane_role, found.control_plane is not None),
     ):
-        if taken and role not in roles:
-            yield (
-                ("migrations", key),
-                _no_role(roles, role),
-            )
+        if taken and (said := unknown_role(contract, role)):
+            yield ("migrations", key), said
     for number, text in enumerate(found.auto if "auto" in found.model_fields_set else ()):
         if found.skips(text):
             yield ("migrations", "auto", number), f"expected a spelling that is not under `skip`, seen {text}"
-
-
-def _no_role(known: Iterable[str], seen: str) -> str:
-    return f"expected the role of a workload, one of {', '.join(known)}, seen {seen}"

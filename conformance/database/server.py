@@ -16,7 +16,7 @@ from conformance.database.ledger import Ledger
 from conformance.errors import ConformanceError, Incomplete
 from conformance.manifests import Body
 from conformance.observe.deadlines import DEADLINES, Deadlines
-from conformance.observe.rollout import condition, why_not_ready
+from conformance.observe.rollout import holds, why_not_ready
 from conformance.observe.wait import NotReached, wait_for_one
 from conformance.redact import REDACTOR
 
@@ -155,7 +155,7 @@ class Postgres:
 def _not_ready(body: Body | None) -> str | None:
     if body is None:
         return f"Pod/{pod.NAME} is missing"
-    if condition(body, "Ready").get("status") == "True":
+    if holds(body, "Ready"):
         return None
     said: Sequence[str] = why_not_ready([body])
     return "; ".join(said) or f"Pod/{pod.NAME} is not ready"

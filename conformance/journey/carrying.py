@@ -11,12 +11,14 @@ from typing import Any
 
 from conformance import kube_yaml
 from conformance.api import Api, ApiRefusal, Resource
-from conformance.contract import Contract
+from conformance.contract import Contract, declared
 from conformance.contract.runs import InvalidRun, Runs
 from conformance.errors import Incomplete
 from conformance.manifests import Body, Manifests
 from conformance.observe.deadlines import Deadlines
 from conformance.observe.history import Story
+from conformance.observe.ownership import owner_uids, owners
+from conformance.observe.rollout import holds
 from conformance.observe.timeline import Timeline
 from conformance.observe.wait import NotReached, wait_for
 
@@ -51,7 +53,7 @@ class Carried:
         """Return when its Job was seen to be complete (Unix time, seconds), None where none was."""
         for story in self.jobs:
             for moment in story.moments:
-                if _is_complete(moment.body):
+                if holds(moment.body, "Complete"):
                     return moment.at
         return None
 
@@ -75,9 +77,7 @@ class Carrier:
     def __init__(
         self, api: Api, contract: Contract, create: Callable[[Body], None], seen: Timeline, deadlines: Deadlines
     ) -> None:
-        if contract.runs is None:
-            raise Incomplete("the contract declares no `runs`")
-        self.runs: Runs = contract.runs
+        self.runs: Runs = declared(contract.runs, "`runs`")
         self._api, self._contract, self._create, self._seen = api, contract, create, seen
         self._deadlines, self._namespace = deadlines, contract.release.namespace
 
@@ -86,13 +86,12 @@ class Carrier:
         return [found.body for found in Manifests.parse(file.read_text(encoding="utf-8"), self._namespace)]
 
     def refused(self, bodies: Iterable[Body]) -> str | None:
-        """Create resources, and return the API server's words on the first that it refuses."""
+        """Create resources that are not there yet; return the API server's words on the first that it refuses."""
         for body in bodies:
             try:
                 self._create(body)
             except ApiRefusal as refusal:
-                if refusal.reason != "AlreadyExists":
-                    return f"{body['kind']}/{body['metadata']['name']} was refused: {refusal.message}"
+                return f"{body['kind']}/{body['metadata']['name']} was refused: {refusal.message}"
         return None
 
     def begin_long(self, name: str) -> str:
@@ -128,8 +127,7 @@ class Carrier:
     def kill_controllers(self) -> None:
         """Kill every pod of the workloads that carry runs out, without a moment to say goodbye."""
         pods = self._api.resource("", "Pod")
-        roles = [found for found in self._contract.workloads if found.role == self.runs.controllers_role]
-        for workload in roles:
+        for workload in self._contract.workloads_of(self.runs.controllers_role):
             owner = self._api.get(self._api.resource("apps", workload.kind), self._namespace, workload.name)
             labels = at(owner, "spec.selector.matchLabels") or {}
             selector = ",".join(f"{key}={value}" for key, value in labels.items())
@@ -171,7 +169,7 @@ class Carrier:
             failure += f" after {self._deadlines.run_ended}"
         if phase == self.runs.succeeded:
             # The watch of pods and Jobs may be a moment behind the run's.
-            self._seen.until(lambda: any(map(_complete, self._of(name)[0])), _TOLD_SECONDS)
+            self._seen.until(lambda: any(holds(job.last, "Complete") for job in self._of(name)[0]), _TOLD_SECONDS)
         jobs, pods = self._of(name)
         return Carried(self.runs.kind, name, expected, body, tuple(jobs), tuple(pods), failure)
 
@@ -179,12 +177,11 @@ class Carrier:
         """Return the Jobs that a run ever owned, and their pods."""
         jobs = [story for story in self._seen.stories("Job") if self._owned(story.last, {name})]
         uids = {story.uid for story in jobs}
-        pods = [story for story in self._seen.stories("Pod") if _owners(story.last) & uids]
+        pods = [story for story in self._seen.stories("Pod") if owner_uids(story.last) & uids]
         return jobs, pods
 
     def _owned(self, body: Body, names: Collection[str]) -> bool:
-        owners = body["metadata"].get("ownerReferences") or ()
-        return any(owner["kind"] == self.runs.kind and owner["name"] in names for owner in owners)
+        return any(owner["kind"] == self.runs.kind and owner["name"] in names for owner in owners(body))
 
     def _under_way(self, name: str) -> bool:
         return any(at(story.last, "status.phase") == "Running" for story in self._of(name)[1])
@@ -198,16 +195,3 @@ class Carrier:
         if not found:
             raise Incomplete(f"none of the contract's CustomResourceDefinitions is of the kind {self.runs.kind}")
         return found[0]
-
-
-def _owners(body: Body) -> set[str]:
-    return {owner["uid"] for owner in body["metadata"].get("ownerReferences") or ()}
-
-
-def _complete(job: Story) -> bool:
-    return _is_complete(job.last)
-
-
-def _is_complete(job: Body) -> bool:
-    conditions = at(job, "status.conditions") or ()
-    return any(found["type"] == "Complete" and found["status"] == "True" for found in conditions)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from conformance.contract import Contract, Migrations
+from conformance.contract import Contract, Migrations, declared
 from conformance.contract.images import nested
 from conformance.contract.runs import Runs
 from conformance.errors import Incomplete
@@ -16,7 +16,6 @@ from conformance.journey.carrying import Carried
 from conformance.journey.overriding import Overridden
 from conformance.journey.setting import Setting
 from conformance.journey.stage import Stage
-from conformance.manifests import ObjectKey
 from conformance.observe.calls import Calls
 from conformance.observe.live_state import Deviation, LiveState
 from conformance.subject import BASELINE, CANDIDATE
@@ -55,9 +54,7 @@ class Journey:
     @property
     def migrations(self) -> Migrations:
         """Return who applies migrations, and how that is said. Raises `Incomplete` where it is not declared."""
-        if self.contract.migrations is None:
-            raise Incomplete("the contract declares no `migrations`")
-        return self.contract.migrations
+        return declared(self.contract.migrations, "`migrations`")
 
     def given(self, path: str) -> Any:  # noqa: ANN401 - any value
         """Return what the run's values say at a value path, None where they say nothing."""
@@ -123,11 +120,10 @@ class Installed(Journey):
 
     def _override(self) -> Iterator[Overridden]:
         migrations = self.migrations
-        for workload in self.contract.workloads:
-            if workload.role == migrations.controllers_role:
-                with self._setting.overriding(workload) as changed:
-                    for value in (migrations.auto[0], None):
-                        yield changed.with_variable(migrations.variable, value)
+        for workload in self.contract.workloads_of(migrations.controllers_role):
+            with self._setting.overriding(workload) as changed:
+                for value in (migrations.auto[0], None):
+                    yield changed.with_variable(migrations.variable, value)
 
 
 class Lifecycle(Journey):
@@ -167,9 +163,7 @@ class Lifecycle(Journey):
     @property
     def runs(self) -> Runs:
         """Return what the contract says of runs. Raises `Incomplete` where it says nothing."""
-        if self.contract.runs is None:
-            raise Incomplete("the contract declares no `runs`")
-        return self.contract.runs
+        return declared(self.contract.runs, "`runs`")
 
     def in_flight(self, stage: Stage) -> Carried:
         """Return the end of the run that was under way when an operation began.
@@ -251,13 +245,9 @@ class Blocked(Journey):
 
     def _block(self) -> Stage:
         self.installed()
-        role = self.migrations.control_plane_role
-        workload = next(found for found in self.contract.workloads if found.role == role)
+        control_plane, *_ = self.contract.keys_of(self.migrations.control_plane_role)
         self._setting.database.refuse_changes()
-        namespace = self.contract.release.namespace
-        return self._setting.upgrade_or_blocked(
-            CANDIDATE, ObjectKey("apps", workload.kind, namespace, workload.name)
-        )
+        return self._setting.upgrade_or_blocked(CANDIDATE, control_plane)
 
     def _skip(self) -> Stage:
         self.blocked()

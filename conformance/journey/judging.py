@@ -13,6 +13,7 @@ from conformance.manifests import Manifest, ObjectKey
 from conformance.observe import rollout
 from conformance.observe.calls import Calls
 from conformance.observe.live_state import Deviation, LiveState
+from conformance.observe.ownership import descendants
 from conformance.rules import LONG_LIVED
 
 _DEFINITION = "CustomResourceDefinition"
@@ -36,15 +37,14 @@ def _unfinished_hooks(stage: Stage) -> Iterator[str]:
         body = stage.inventory.get(hook.key)
         if body is not None and (said := rollout.missing(body)):
             yield f"hook {', '.join(hook.hooks)}: {said}"
-            made = [body, *rollout.descendants(body, stage.inventory.values())]
+            made = [body, *descendants(body, stage.inventory.values())]
             yield from rollout.why_not_ready(found for found in made if found["kind"] == "Pod")
 
 
 def declared_workloads(contract: Contract, stage: Stage) -> Iterator[tuple[Manifest, str]]:
     """Yield each declared workload as the revision declares it, with its container's name."""
     for workload in contract.workloads:
-        key = ObjectKey("apps", workload.kind, contract.release.namespace, workload.name)
-        found = stage.declared.get(key)
+        found = stage.declared.get(contract.key_of(workload))
         if found is not None:
             yield found, workload.container
 
@@ -74,7 +74,7 @@ def other_images(contract: Contract, stage: Stage) -> Iterator[Finding]:
 def missing_environment(contract: Contract, stage: Stage) -> Iterator[Finding]:
     """Yield each environment name that the contract declares and the container does not get."""
     for workload in contract.workloads:
-        key = ObjectKey("apps", workload.kind, contract.release.namespace, workload.name)
+        key = contract.key_of(workload)
         live = stage.inventory.get(key)
         if live is None:
             continue

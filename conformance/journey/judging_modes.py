@@ -8,7 +8,7 @@ from conformance.checks import Finding
 from conformance.contract import Contract, Migrations
 from conformance.environment import Seen, seen
 from conformance.errors import Incomplete
-from conformance.journey.judging_schema import keys, modes, schema_of, tried, wrong_mode
+from conformance.journey.judging_schema import modes, schema_of, tried, wrong_mode
 from conformance.journey.overriding import Overridden
 from conformance.journey.stage import Stage
 from conformance.manifests import Manifest, Manifests, ObjectKey
@@ -32,8 +32,8 @@ def not_skipping_by_default(contract: Contract, migrations: Migrations, stage: S
                 remedy=f"set {migrations.variable}: {migrations.skip[0]} in the template unless the controllers' "
                 "values set it",
             )
-    yield from tried(schema_of(stage), keys(contract, migrations.controllers_role), "controllers never migrate")
-    for said in modes(stage, keys(contract, migrations.controllers_role)):
+    yield from tried(schema_of(stage), contract.keys_of(migrations.controllers_role), "controllers never migrate")
+    for said in modes(stage, contract.keys_of(migrations.controllers_role)):
         if migrations.mode(said.text) != "skip":
             yield wrong_mode(said, "skip", "controllers never migrate")
     if not schema_of(stage).attempts:
@@ -121,8 +121,8 @@ def _given(
 ) -> Iterator[tuple[ObjectKey, Seen]]:
     """Yield the workloads of a role with what their container gets of the variable, from the live objects."""
     live = Manifests(tuple(Manifest(body) for body in stage.inventory.values()))
-    declared = [found for found in contract.workloads if found.role == role]
-    for found, key in zip(declared, keys(contract, role), strict=True):
+    for found in contract.workloads_of(role):
+        key = contract.key_of(found)
         if (workload := live.get(key)) is not None:
             yield key, seen(migrations.variable, workload, found.container, live)
 

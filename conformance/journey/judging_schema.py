@@ -33,14 +33,6 @@ def applied_by(stage: Stage) -> tuple[str, ...]:
     return applied
 
 
-def keys(contract: Contract, role: str) -> list[ObjectKey]:
-    """Return the declared workloads of a role."""
-    namespace = contract.release.namespace
-    return [
-        ObjectKey("apps", found.kind, namespace, found.name) for found in contract.workloads if found.role == role
-    ]
-
-
 def tried(schema: Schema, workloads: Iterable[ObjectKey], why: str) -> Iterator[Finding]:
     """Yield each of some workloads whose pods tried to change the schema, as the database's own log tells."""
     for key in workloads:
@@ -61,8 +53,8 @@ def several_migrators(contract: Contract, migrations: Migrations, stage: Stage) 
     A Job of the chart's may do it as well (seed 003, Goals). Raises `Incomplete` where no two of the control plane
     were started together, or none migrated.
     """
-    schema, control_plane = schema_of(stage), keys(contract, migrations.control_plane_role)
-    others = [key for key in _workloads(contract) if key not in control_plane]
+    schema, control_plane = schema_of(stage), contract.keys_of(migrations.control_plane_role)
+    others = [key for key in map(contract.key_of, contract.workloads) if key not in control_plane]
     yield from tried(schema, others, "only the control plane migrates")
     made = [attempt for attempt in schema.attempts if attempt.workload not in others]
     if unknown := [attempt for attempt in made if attempt.workload is None]:
@@ -99,7 +91,7 @@ def several_migrators(contract: Contract, migrations: Migrations, stage: Stage) 
 
 def skip_ignored(contract: Contract, migrations: Migrations, before: Stage, stage: Stage) -> Iterator[Finding]:
     """Yield how a control plane that was told to skip a migration which was still to do did not."""
-    control_plane = keys(contract, migrations.control_plane_role)
+    control_plane = contract.keys_of(migrations.control_plane_role)
     yield from tried(schema_of(stage), control_plane, f"{migrations.variable} told it to skip migrations")
     for said in modes(stage, control_plane):
         if migrations.mode(said.text) != "skip":
@@ -119,7 +111,7 @@ def not_blocked(contract: Contract, migrations: Migrations, before: Stage, stage
 
     Raises `Incomplete` where the candidate brings no migration that could fail.
     """
-    control_plane = keys(contract, migrations.control_plane_role)
+    control_plane = contract.keys_of(migrations.control_plane_role)
     if not schema_of(stage).by(control_plane):
         raise Incomplete("the candidate tried no change to the baseline's schema: it brings no migration")
     if stage.failure is None:
@@ -198,12 +190,6 @@ def modes(stage: Stage, workloads: Iterable[ObjectKey]) -> list[SaidMode]:
     """Return what the new processes of some workloads logged of their mode."""
     wanted = set(workloads)
     return [said for said in schema_of(stage).modes if said.workload in wanted]
-
-
-def _workloads(contract: Contract) -> list[ObjectKey]:
-    return [
-        key for role in dict.fromkeys(found.role for found in contract.workloads) for key in keys(contract, role)
-    ]
 
 
 def wrong_mode(said: SaidMode, expected: str, why: str) -> Finding:

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from conformance.api import Api
-from conformance.contract import Workload
+from conformance.contract import Contract, Workload
 from conformance.database import Postgres
 from conformance.errors import Incomplete
-from conformance.journey.schema import Attempt, attributed, workloads_of
+from conformance.journey.schema import Attempt, attributed, seen_pods
 from conformance.manifests import Body, Manifest, ObjectKey
 from conformance.observe.deadlines import Deadline, Deadlines
 from conformance.observe.history import Story
 from conformance.observe.logs import log_lines
 from conformance.observe.ready import wait_until_ready
-from conformance.observe.rollout import condition, container_statuses, termination, why_not_ready
+from conformance.observe.rollout import container_statuses, holds, termination, why_not_ready
 from conformance.observe.timeline import Timeline
 from conformance.observe.wait import NotReached
 
@@ -46,13 +46,13 @@ class Overriding:
     """One workload, changed past its chart and restored on leaving: `with Overriding(…) as changed: …`."""
 
     def __init__(
-        self, api: Api, namespace: str, workload: Workload, database: Postgres, deadlines: Deadlines
+        self, api: Api, contract: Contract, workload: Workload, database: Postgres, deadlines: Deadlines
     ) -> None:
-        self._api, self._namespace, self._container = api, namespace, workload.container
+        self._api, self._namespace, self._container = api, contract.release.namespace, workload.container
         self._database, self._deadlines = database, deadlines
         self._resource = api.resource("apps", workload.kind)
-        self._key = ObjectKey("apps", workload.kind, namespace, workload.name)
-        body = api.get(self._resource, namespace, workload.name)
+        self._key = contract.key_of(workload)
+        body = api.get(self._resource, self._namespace, workload.name)
         if body is None:
             raise Incomplete(f"{self._key} is gone, so nothing can be changed in it")
         self._body: Body = body
@@ -80,7 +80,7 @@ class Overriding:
             return Overridden(
                 workload=self._key,
                 value=value,
-                exit_code=next((code for pod in pods if (code := _ended(pod)) is not None), None),
+                exit_code=next((code for pod in pods if (code := _exit_code(pod)) is not None), None),
                 ready=any(map(_ready, pods)),
                 lines=tuple(line.text for line in log_lines(self._api, pods)),
                 least_available=seen.least_available(self._key),
@@ -131,15 +131,15 @@ def _ends(pods: Sequence[Body]) -> Iterator[str]:
 
 
 def _has_ended(pod: Body) -> bool:
-    return _ended(pod) is not None
+    return _exit_code(pod) is not None
 
 
 def _pods_of(workload: ObjectKey, stories: Sequence[Story]) -> Iterator[Story]:
-    names = {name for name, (_, owner) in workloads_of(stories) if owner == workload}
+    names = {name for name, (_, owner) in seen_pods(stories) if owner == workload}
     yield from (story for story in stories if story.key.kind == "Pod" and story.key.name in names)
 
 
-def _ended(pod: Body) -> int | None:
+def _exit_code(pod: Body) -> int | None:
     """Return the exit code of a pod's container that ended, now or before its last restart.
 
     An init container that ended well did what it is for.
@@ -154,4 +154,4 @@ def _ended(pod: Body) -> int | None:
 
 
 def _ready(pod: Body) -> bool:
-    return condition(pod, "Ready").get("status") == "True"
+    return holds(pod, "Ready")

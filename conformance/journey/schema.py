@@ -12,6 +12,7 @@ from conformance.errors import Incomplete
 from conformance.manifests import Body, ObjectKey
 from conformance.observe.history import Story
 from conformance.observe.logs import log_lines
+from conformance.observe.ownership import controller
 from conformance.observe.rollout import is_current
 
 #: What Postgres says of a table that nobody has made yet.
@@ -58,7 +59,7 @@ class Schema:
         cls, api: Api, contract: Contract, database: Postgres, stories: Sequence[Story], begun: float, ended: float
     ) -> Schema:
         """Return it, between two moments (Unix time). Raises `Incomplete` where the server does not answer."""
-        owners = {name: workload for name, (_, workload) in workloads_of(stories)}
+        owners = {name: workload for name, (_, workload) in seen_pods(stories)}
         new = [story.last for story in stories if story.key.kind == "Pod" and not (story.before or story.gone)]
         running = [pod for pod in new if is_current(pod) and owners.get(pod["metadata"]["name"])]
         started = {pod["metadata"]["name"]: owners[pod["metadata"]["name"]] for pod in running}
@@ -77,30 +78,25 @@ class Schema:
 
 def attributed(ledger: Ledger, stories: Iterable[Story]) -> tuple[Attempt, ...]:
     """Return a ledger's attempts with the pods that made them, told by their addresses."""
-    pods = dict(workloads_of(stories))
+    pods = dict(seen_pods(stories))
     by_host = {address: name for name, (address, _) in pods.items() if address}
     made = ((statement, by_host.get(statement.host, "")) for statement in ledger.statements)
     return tuple(Attempt(statement, pod, pods[pod][1] if pod else None) for statement, pod in made)
 
 
-def workloads_of(stories: Iterable[Story]) -> Iterator[tuple[str, tuple[str, ObjectKey]]]:
+def seen_pods(stories: Iterable[Story]) -> Iterator[tuple[str, tuple[str, ObjectKey]]]:
     """Yield of each pod that was seen its name, with its address and the workload that it was made for."""
     last = {story.uid: story for story in stories}
     for story in last.values():
         if story.key.kind != "Pod":
             continue
         owner = story
-        while (above := last.get(_controller(owner.last))) is not None:
+        while (above := last.get(str(controller(owner.last).get("uid")))) is not None:
             owner = above
         address = next(
             (found for moment in story.moments if (found := (moment.body.get("status") or {}).get("podIP"))), ""
         )
         yield story.key.name, (address, owner.key)
-
-
-def _controller(body: Body) -> str:
-    owners = body["metadata"].get("ownerReferences") or ()
-    return next((str(owner["uid"]) for owner in owners if owner.get("controller")), "")
 
 
 def _applied(contract: Contract, database: Postgres) -> tuple[str, ...] | None:

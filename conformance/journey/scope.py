@@ -10,7 +10,7 @@ from conformance.checks import Finding
 from conformance.contract import Contract
 from conformance.contract.runs import Runs
 from conformance.journey.carrying import at
-from conformance.manifests import Body, ObjectKey
+from conformance.manifests import Body
 
 #: What a run needs of a namespace, as verb and kind of the core and batch groups; what it may never do beside.
 NEEDED = (("create", "batch", "Job"), ("list", "", "Pod"))
@@ -107,12 +107,10 @@ def _rights(
 def _accounts(api: Api, contract: Contract, runs: Runs) -> set[str]:
     """Return the users that the controllers' pods are, by what their workloads declare."""
     found = set()
-    for workload in contract.workloads:
-        if workload.role == runs.controllers_role:
-            key = ObjectKey("apps", workload.kind, contract.release.namespace, workload.name)
-            body = api.get(api.resource("apps", workload.kind), key.namespace, key.name)
-            account = at(body, "spec.template.spec.serviceAccountName") or "default"
-            found.add(f"system:serviceaccount:{key.namespace}:{account}")
+    for key in contract.keys_of(runs.controllers_role):
+        body = api.get(api.resource(key.group, key.kind), key.namespace, key.name)
+        account = at(body, "spec.template.spec.serviceAccountName") or "default"
+        found.add(f"system:serviceaccount:{key.namespace}:{account}")
     return found
 
 

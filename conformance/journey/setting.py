@@ -14,7 +14,7 @@ import yaml
 
 from conformance.api import Api, ApiRefusal
 from conformance.cluster import Cluster
-from conformance.contract import Workload
+from conformance.contract import Workload, declared
 from conformance.database import CONTROLLERS, OWNER, Postgres
 from conformance.errors import Incomplete
 from conformance.helm import Deployed, Helm, HelmError, Release, Wait
@@ -44,8 +44,6 @@ ANSWERING_SECONDS = 1.0
 
 #: Values, as a file would hold them.
 Values = Mapping[str, Any]
-
-
 #: Drives one operation with a chart's folder and values files, watched by a timeline.
 Drive = Callable[[Path, list[Path], Timeline], Deployed]
 
@@ -126,14 +124,12 @@ class Setting:
 
     def overriding(self, workload: Workload) -> Overriding:
         """Return what changes a workload past its chart."""
-        return Overriding(self._api, self._namespace, workload, self.database, self._deadlines)
+        return Overriding(self._api, self._contract, workload, self.database, self._deadlines)
 
     @property
     def database(self) -> Postgres:
         """Return the database server. Raises `Incomplete` where the contract asks for none."""
-        if self._database is None:
-            raise Incomplete("the contract declares no `database` with a `server`")
-        return self._database
+        return declared(self._database, "`database` with a `server`")
 
     def settle(self, stage: Stage, enough: Callable[[Stage], object]) -> None:
         """Watch until a minute after a stage ended, or until enough was seen."""
@@ -170,7 +166,7 @@ class Setting:
 
     def carrier(self, seen: Timeline) -> Carrier:
         """Return what begins runs and follows them. Raises `Incomplete` where the contract declares none."""
-        return Carrier(self._api, self._contract, self._create, seen, self._deadlines)
+        return Carrier(self._api, self._contract, self._ensure, seen, self._deadlines)
 
     def refusal(self, body: Body) -> ApiRefusal | None:
         """Return the API server's refusal of an object, None where it would take it; nothing is stored."""
@@ -193,12 +189,9 @@ class Setting:
                 raise Incomplete(f"example {example.in_chart or example.file} is not in the {side}")
             for manifest in Manifests.parse(file.read_text(), elsewhere or self._namespace):
                 try:
-                    self._create(manifest.body)
+                    self._ensure(manifest.body)
                 except ApiRefusal as refusal:
-                    if refusal.reason != "AlreadyExists":
-                        raise Incomplete(
-                            f"{file.name}: {manifest.key} was refused: {refusal.message}"
-                        ) from refusal
+                    raise Incomplete(f"{file.name}: {manifest.key} was refused: {refusal.message}") from refusal
 
     def _served(self, image: str, deadlines: Deadlines) -> Postgres:
         """Start the database server; its pod starts while the rest is made."""
@@ -243,6 +236,14 @@ class Setting:
     def _create(self, body: Body) -> None:
         self._made.add(ObjectKey.of(body))
         self._api.create(body)
+
+    def _ensure(self, body: Body) -> None:
+        """Create an object unless it is there already. Raises `ApiRefusal` for every other refusal."""
+        try:
+            self._create(body)
+        except ApiRefusal as refusal:
+            if refusal.reason != "AlreadyExists":
+                raise
 
     def _values(self, side: str, more: Values | None) -> list[Path]:
         """Return the values files of a side; the last of them are its images, and `more`."""

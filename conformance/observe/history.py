@@ -11,6 +11,7 @@ from typing import Any
 
 from conformance.api import Event
 from conformance.manifests import Body, ObjectKey
+from conformance.observe.ownership import controller
 from conformance.observe.rollout import container_statuses, termination
 
 
@@ -109,7 +110,8 @@ class History:
 
     def replica_sets(self, workload: ObjectKey) -> list[str]:
         """Return the names of the ReplicaSets that a Deployment's controller made during the operation."""
-        return [story.key.name for story in self.made("ReplicaSet") if _controller(story.first) == workload.name]
+        made = self.made("ReplicaSet")
+        return [story.key.name for story in made if controller(story.first).get("name") == workload.name]
 
     def least_available(self, workload: ObjectKey) -> int:
         """Return the fewest available replicas at any moment; 0 for an object never seen."""
@@ -136,11 +138,6 @@ class History:
         """Return the warning events of the operation; what an event counted before it does not count."""
         stories = [story for story in self.stories("Event") if story.last.get("type") == "Warning"]
         return [found for story in stories if (found := _warning(story))]
-
-
-def _controller(body: Body) -> str:
-    owners = body["metadata"].get("ownerReferences") or ()
-    return next((str(owner["name"]) for owner in owners if owner.get("controller")), "")
 
 
 def _restarts(story: Story) -> Iterator[Restart]:

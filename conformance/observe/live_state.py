@@ -27,7 +27,7 @@ from conformance.manifests import (
 from conformance.observe.deadlines import DEADLINES, Deadline
 from conformance.observe.dry_run import CannotTell, as_declared, as_defaulted
 from conformance.observe.inventory import Inventory
-from conformance.observe.ownership import by_itself, has_controller
+from conformance.observe.ownership import by_itself, controller
 from conformance.observe.wait import NotReached, wait_until_gone
 
 #: Comparisons under way at once; each is one or two requests that the API server answers in milliseconds.
@@ -98,7 +98,7 @@ class LiveState(Mapping[ObjectKey, Body]):
             uid = body["metadata"].get("uid", "")
             ours = key in made_by_suite or uid in made_by_suite or key.namespace in suite_namespaces
             ours = ours or (key.kind == "Namespace" and key.name in suite_namespaces)
-            return not (ours or uid in before or has_controller(body) or by_itself(key, body, inventory))
+            return not (ours or uid in before or controller(body) or by_itself(key, body, inventory))
 
         return cls(inventory, frozenset(key for key, body in inventory.items() if is_owned(key, body)))
 

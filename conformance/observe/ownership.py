@@ -1,10 +1,11 @@
-"""Whose an object is, where no release made it: a controller's, or the control plane's own."""
+"""Whose an object is: an owner's, a controller's, or the control plane's own where no release made it."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from conformance.manifests import Body, ObjectKey
 from conformance.observe.inventory import Inventory
@@ -86,9 +87,29 @@ MADE_BY_CONTROL_PLANE: tuple[ByItself, ...] = (
 )  # fmt: skip
 
 
-def has_controller(body: Body) -> bool:
-    """Return whether an object has an owner that controls it."""
-    return any(owner.get("controller") for owner in body["metadata"].get("ownerReferences") or ())
+def owners(body: Body) -> list[dict[str, Any]]:
+    """Return an object's references to its owners; none where it has none."""
+    return body["metadata"].get("ownerReferences") or []
+
+
+def owner_uids(body: Body) -> set[str]:
+    """Return the UIDs of an object's owners."""
+    return {owner["uid"] for owner in owners(body)}
+
+
+def controller(body: Body) -> dict[str, Any]:
+    """Return the reference to the owner that controls an object, empty where none does."""
+    return next((owner for owner in owners(body) if owner.get("controller")), {})
+
+
+def descendants(owner: Body, bodies: Iterable[Body]) -> list[Body]:
+    """Return the objects that are owned, directly or through others, by an object."""
+    owned = [body for body in bodies if owners(body)]
+    known, found = {owner["metadata"]["uid"]}, []
+    while more := [body for body in owned if body["metadata"]["uid"] not in known and owner_uids(body) & known]:
+        found += more
+        known |= {body["metadata"]["uid"] for body in more}
+    return found
 
 
 def by_itself(key: ObjectKey, body: Body, inventory: Inventory) -> str:

@@ -11,6 +11,7 @@ from conformance.api import Api
 from conformance.manifests import Body, Manifest, ObjectKey
 from conformance.observe import rollout
 from conformance.observe.deadlines import Deadline
+from conformance.observe.ownership import descendants
 from conformance.observe.wait import NotReached, wait_for
 
 
@@ -66,8 +67,6 @@ def _pods_suffer_from(api: Api, namespace: str | None, keys: Collection[ObjectKe
     kinds = {("", "Pod"), ("apps", "ReplicaSet"), *((key.group, key.kind) for key in keys)}
     bodies = [body for kind in kinds for body in api.list(api.resource(*kind), namespace)["items"]]
     owners = [body for body in bodies if ObjectKey.of(body) in keys]
-    pods = [
-        body for owner in owners for body in [owner, *rollout.descendants(owner, bodies)] if body["kind"] == "Pod"
-    ]
+    pods = [body for owner in owners for body in [owner, *descendants(owner, bodies)] if body["kind"] == "Pod"]
     events = api.list(api.resource("", "Event"), namespace, fieldSelector="type=Warning")["items"]
     return rollout.why_not_ready(pods, events)

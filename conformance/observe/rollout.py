@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from conformance.manifests import Body, ObjectKey
+from conformance.observe.ownership import descendants
 from conformance.wording import short
 
 Predicate = Callable[[Body], str | None]
@@ -39,6 +40,11 @@ def condition(body: Mapping[str, Any], type_: str) -> Mapping[str, Any]:
     return next((one for one in found if one.get("type") == type_), {})
 
 
+def holds(body: Mapping[str, Any], type_: str) -> bool:
+    """Say whether one of an object's status conditions is true."""
+    return bool(condition(body, type_).get("status") == "True")
+
+
 def running_images(bodies: Mapping[ObjectKey, Body], workload: ObjectKey, container: str) -> dict[str, str]:
     """Return the image (`imageID`: what the node resolved, with its digest) that one container runs, by pod.
 
@@ -53,16 +59,6 @@ def running_images(bodies: Mapping[ObjectKey, Body], workload: ObjectKey, contai
         for status in container_statuses(pod)
         if status["name"] == container
     }
-
-
-def descendants(owner: Body, bodies: Iterable[Body]) -> list[Body]:
-    """Return the objects that are owned, directly or through others, by an object."""
-    candidates = [body for body in bodies if body["metadata"].get("ownerReferences")]
-    known, found = {owner["metadata"]["uid"]}, []
-    while more := [body for body in candidates if body["metadata"]["uid"] not in known and _owners(body) & known]:
-        found += more
-        known |= {body["metadata"]["uid"] for body in more}
-    return found
 
 
 def is_current(pod: Body) -> bool:
@@ -99,7 +95,7 @@ def why_not_ready(pods: Iterable[Body], events: Iterable[Body] = ()) -> list[str
             warnings.setdefault(event["involvedObject"].get("uid", ""), {})[said] = None
     lines = []
     for pod in pods:
-        if is_current(pod) and condition(pod, "Ready").get("status") != "True":
+        if is_current(pod) and not holds(pod, "Ready"):
             seen = [*_pod_troubles(pod), *warnings.get(pod["metadata"]["uid"], {})]
             name = ObjectKey.of(pod)
             lines += [f"{name}: {line}" for line in seen or [_phase(pod)]]
@@ -130,10 +126,6 @@ def _pod_troubles(pod: Body) -> Iterator[str]:
 def _one_line(text: str | None) -> str:
     said = " ".join((text or "").split())
     return short(said, _LONGEST)
-
-
-def _owners(body: Body) -> set[str]:
-    return {reference["uid"] for reference in body["metadata"]["ownerReferences"]}
 
 
 def _check(table: Mapping[tuple[str, str], Predicate], body: Body) -> str | None:
@@ -167,8 +159,8 @@ def _deployment(body: Body) -> str | None:
         said = f"{available} of {updated} replicas available"
     if said and spec.get("paused"):
         said += "; its rollout is paused"
-    refusal = condition(body, "ReplicaFailure")
-    return f"{said}; {refusal.get('message')}" if said and refusal.get("status") == "True" else said
+    refused = said and holds(body, "ReplicaFailure")
+    return f"{said}; {condition(body, 'ReplicaFailure').get('message')}" if refused else said
 
 
 def _stateful_set(body: Body) -> str | None:
@@ -204,7 +196,7 @@ def _replica_set(body: Body) -> str | None:
 
 def _job(body: Body) -> str | None:
     spec, status = _parts(body)
-    if spec.get("suspend") or condition(body, "Complete").get("status") == "True":
+    if spec.get("suspend") or holds(body, "Complete"):
         return None
     counts = ", ".join(f"{status.get(field, 0)} {field}" for field in ("active", "succeeded", "failed"))
     return f"not complete: {counts} of {spec.get('completions', 1)}"
@@ -212,8 +204,8 @@ def _job(body: Body) -> str | None:
 
 def _job_failed(body: Body) -> str | None:
     found = condition(body, "Failed")
-    failed_ = found.get("status") == "True"
-    return f"failed with {found.get('reason')}: {found.get('message')}" if failed_ else None
+    said = f"failed with {found.get('reason')}: {found.get('message')}"
+    return said if holds(body, "Failed") else None
 
 
 def _deployment_failed(body: Body) -> str | None:
@@ -225,7 +217,7 @@ def _deployment_failed(body: Body) -> str | None:
 
 def _pod(body: Body) -> str | None:
     phase = (body.get("status") or {}).get("phase")
-    if phase == "Succeeded" or condition(body, "Ready").get("status") == "True":
+    if phase == "Succeeded" or holds(body, "Ready"):
         return None
     return "; ".join(_pod_troubles(body)) or f"not ready, {_phase(body)}"
 
@@ -257,7 +249,7 @@ def _service(body: Body) -> str | None:
 def _conditioned(type_: str) -> Predicate:
     def check(body: Body) -> str | None:
         found = condition(body, type_)
-        if found.get("status") == "True":
+        if holds(body, type_):
             return None
         return f"not {type_}: {found.get('message') or found.get('reason') or 'no such condition yet'}"
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from conformance.checks import EXTENDED, Finding, rule
-from conformance.contract import Environment, Source
+from conformance.contract import Environment, Source, declared
 from conformance.contract.images import steps
 from conformance.environment import sources
-from conformance.errors import Incomplete
-from conformance.kube_yaml import mapping
+from conformance.kube_yaml import at, mapping
 from conformance.render import Rendering
 from conformance.rules.environment_cases import (
     Case,
@@ -21,7 +20,6 @@ from conformance.rules.environment_cases import (
     together,
 )
 from conformance.rules.trials import Settings, Trials, sees, told
-from conformance.values import value_at
 
 #: Names of objects that no chart and no cluster has.
 _NAMES = ("conformance-first", "conformance-second")
@@ -62,9 +60,7 @@ def plan(trials: Trials) -> list[Settings]:
 
 
 def _environment(trials: Trials) -> Environment:
-    if trials.contract.environment is None:
-        raise Incomplete("the contract declares no `environment`")
-    return trials.contract.environment
+    return declared(trials.contract.environment, "`environment`")
 
 
 def _judged(trials: Trials, cases: Sequence[Case]) -> Iterator[Finding]:
@@ -111,7 +107,7 @@ def _named(source: Source) -> Settings:
 
 
 def _source(trials: Trials, source: Source) -> Iterator[Finding]:
-    own = value_at(trials.values({}), steps(source.values))
+    own = at(trials.values({}), steps(source.values))
     tried: list[Settings] = [{}, _named(source)]
     for settings, names, rendering in zip(
         tried, (own if isinstance(own, list) else [], list(_NAMES)), trials.render(tried), strict=True

@@ -11,8 +11,9 @@ from typing import Any
 from conformance.contract import Environment, Layer, Sample, Variable
 from conformance.contract.images import steps
 from conformance.environment import Seen
+from conformance.kube_yaml import at
 from conformance.rules.trials import Settings, Trials
-from conformance.values import as_text, value_at
+from conformance.values import as_text
 
 #: What a variable is where the row's own value decides: a sample, or the text of the default (None: not set).
 Outcome = Sample | str | None
@@ -89,7 +90,7 @@ def shown(expected: Outcome) -> str:
 
 
 def _default(row: Variable, environment: Environment, trials: Trials) -> Iterator[Case]:
-    set_by_run = row.value is not None and value_at(trials.files, steps(row.value)) is not None
+    set_by_run = row.value is not None and at(trials.files, steps(row.value)) is not None
     if row.states_default and not set_by_run:
         yield _case(row, "default", dict(row.given), row.default, environment, trials)
 
@@ -136,7 +137,7 @@ def _rivalled(row: Variable, role: str, settings: Settings, environment: Environ
         if other is not row and other.name == row.name and role in other.roles and other.value is not None
     ]
     return any(
-        value_at(trials.files, steps(rival)) is not None and not any(_nested(path, rival) for path in settings)
+        at(trials.files, steps(rival)) is not None and not any(_nested(path, rival) for path in settings)
         for rival in rivals
     )
 
@@ -147,7 +148,7 @@ def _winner(
     for layer in reversed(environment.layers_of(role)):
         if layer.values in row.above:
             continue
-        found = value_at(values, [*steps(layer.values), row.name])
+        found = at(values, [*steps(layer.values), row.name])
         if found is not None:
             return as_text(found)
     return outcome

@@ -7,9 +7,8 @@ import re
 from collections.abc import Iterator
 
 from conformance.checks import CORE, EXTENDED, Finding, rule
-from conformance.contract import Migrations
+from conformance.contract import Migrations, declared
 from conformance.environment import Seen
-from conformance.errors import Incomplete
 from conformance.refusal import Refusal
 from conformance.render import Rendering
 from conformance.rules.migration_values import Spelling, elsewhere, settings, spellings
@@ -151,9 +150,7 @@ def plan(trials: Trials) -> list[Settings]:
 
 
 def _migrations(trials: Trials) -> Migrations:
-    if trials.contract.migrations is None:
-        raise Incomplete("the contract declares no `migrations`")
-    return trials.contract.migrations
+    return declared(trials.contract.migrations, "`migrations`")
 
 
 def _tried(trials: Trials, migrations: Migrations) -> Iterator[tuple[Spelling, Rendering]]:

@@ -13,7 +13,6 @@ from conformance.manifests import Manifest, ObjectKey
 from conformance.render import Rendering
 from conformance.rules.references import references
 from conformance.rules.trials import Settings, Trials
-from conformance.values import value_at
 
 #: Data that a careless hash takes for `_DATA`: another value, another key, values exchanged, and the same letters
 #: with another border between key and value, or between two values.
@@ -73,7 +72,7 @@ def external_checksum_known(trials: Trials) -> Iterator[Finding]:
     forms = {(kind, path): form for kind, path, form in _places(checksums, values)}
     for own, rendering in trials.as_given():
         for (kind, path), form in forms.items():
-            items = value_at(own, steps(path)) if path else None
+            items = at(own, steps(path)) if path else None
             for item in items if isinstance(items, list) else ():
                 name = str(mapping(item).get(values.name_key, item))
                 if not any(form.replace("<name>", name) in _of_pods(found) for found in rendering.manifests):

@@ -11,7 +11,7 @@ from typing import Any
 from conformance.contract import Contract, Workload
 from conformance.contract.images import nested
 from conformance.environment import Seen, seen
-from conformance.manifests import Manifest, ObjectKey
+from conformance.manifests import Manifest
 from conformance.render import Rendering
 from conformance.values import over, overlaid
 from conformance.wording import short
@@ -48,13 +48,8 @@ class Trials:
 
     def of_roles(self, rendering: Rendering, roles: Iterable[str]) -> list[tuple[Workload, Manifest | None]]:
         """Return the declared workloads of some roles, each as the rendering has it."""
-        wanted = set(roles)
-        namespace = self.contract.release.namespace
-        return [
-            (found, rendering.manifests.get(ObjectKey("apps", found.kind, namespace, found.name)))
-            for found in self.contract.workloads
-            if found.role in wanted
-        ]
+        workloads = self.contract.workloads_of(*roles)
+        return [(found, rendering.manifests.get(self.contract.key_of(found))) for found in workloads]
 
 
 def structure(settings: Settings) -> dict[str, Any]:
