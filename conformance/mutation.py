@@ -19,7 +19,7 @@ from conformance.checks import REGISTRY, Outcome
 from conformance.cluster import Lease
 from conformance.contract import Contract, lacks
 from conformance.errors import BadInput, ConformanceError
-from conformance.journey import JOURNEYS, Journey, journey_of
+from conformance.journey import Journey, journey_of
 from conformance.judge import Judge
 from conformance.mutants import VERSIONS, Mutant, mutants, one_for_each
 from conformance.observe.deadlines import DEADLINES, Deadlines
@@ -209,7 +209,8 @@ def _on_clusters(
     """Let each mutant live on a pristine cluster, under the scenario that has to catch it or under all."""
     if not lives:
         return {}
-    with prepared(options) as preparation, ExitStack() as stack:
+    checks = {found.caught_by[0] for found in lives}
+    with prepared(options, checks) as preparation, ExitStack() as stack:
         leases: SimpleQueue[Lease] = SimpleQueue()
         for number in range(workers):
             leases.put(stack.enter_context(preparation.lease(f"mutants{number}")))
@@ -258,7 +259,7 @@ def _judged(preparation: Preparation, lease: Lease, ids: Sequence[str]) -> list[
     for name, same in groupby(sorted(ids, key=journey_of), journey_of):
         waiting = list(same)
         try:
-            with JOURNEYS[name](preparation.setting(lease, TRIAL_DEADLINES)) as journey:
+            with preparation.journey(name, lease, TRIAL_DEADLINES) as journey:
                 while waiting:
                     results.append(_asked(waiting.pop(0), journey, preparation.subject.contract))
         except ConformanceError as error:  # there is no such journey to be had here: no fault of the mutant's

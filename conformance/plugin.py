@@ -22,7 +22,7 @@ from conformance.checks import REGISTRY, Outcome
 from conformance.cluster import Lease
 from conformance.contract import lacks
 from conformance.errors import ConformanceError, Incomplete
-from conformance.journey import Blocked, Crowded, Installed, Lifecycle, Runs
+from conformance.journey import Journey
 from conformance.options import HELM, KUBE_VERSION, Options
 from conformance.preparation import Preparation, prepared
 from conformance.report.result import CheckResult, judged
@@ -242,37 +242,44 @@ def lease(request: pytest.FixtureRequest, preparation: Preparation) -> Iterator[
 
 
 @pytest.fixture(scope="session")
-def installed(preparation: Preparation, lease: Lease) -> Iterator[Installed]:
+def installed(preparation: Preparation, lease: Lease) -> Iterator[Journey]:
     """Yield the candidate's install on a pristine cluster."""
-    with Installed(preparation.setting(lease)) as journey:
+    with preparation.journey("installed", lease) as journey:
         yield journey
 
 
 @pytest.fixture(scope="session")
-def lifecycle(preparation: Preparation, lease: Lease) -> Iterator[Lifecycle]:
+def lifecycle(preparation: Preparation, lease: Lease) -> Iterator[Journey]:
     """Yield the baseline's life on a pristine cluster: upgraded to the candidate and rolled back."""
-    with Lifecycle(preparation.setting(lease)) as journey:
+    with preparation.journey("lifecycle", lease) as journey:
         yield journey
 
 
 @pytest.fixture(scope="session")
-def runs(preparation: Preparation, lease: Lease) -> Iterator[Runs]:
+def delivery(preparation: Preparation, lease: Lease) -> Iterator[Journey]:
+    """Yield the baseline delivered by git on a pristine cluster, ready for what people do with commits."""
+    with preparation.journey("delivery", lease) as journey:
+        yield journey
+
+
+@pytest.fixture(scope="session")
+def runs(preparation: Preparation, lease: Lease) -> Iterator[Journey]:
     """Yield the candidate on a pristine cluster, with runs of every kind carried out on it."""
-    with Runs(preparation.setting(lease)) as journey:
+    with preparation.journey("runs", lease) as journey:
         yield journey
 
 
 @pytest.fixture(scope="session")
-def crowded(preparation: Preparation, lease: Lease) -> Iterator[Crowded]:
+def crowded(preparation: Preparation, lease: Lease) -> Iterator[Journey]:
     """Yield the candidate's install with two of each workload that may migrate, on a pristine cluster."""
-    with Crowded(preparation.setting(lease)) as journey:
+    with preparation.journey("crowded", lease) as journey:
         yield journey
 
 
 @pytest.fixture(scope="session")
-def blocked(preparation: Preparation, lease: Lease) -> Iterator[Blocked]:
+def blocked(preparation: Preparation, lease: Lease) -> Iterator[Journey]:
     """Yield the baseline's life on a pristine cluster: an upgrade whose migration fails, and the way out."""
-    with Blocked(preparation.setting(lease)) as journey:
+    with preparation.journey("blocked", lease) as journey:
         yield journey
 
 

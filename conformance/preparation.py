@@ -11,7 +11,7 @@ import functools
 import json
 import logging
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,12 +19,13 @@ from pathlib import Path
 
 from conformance import catalogue, chart, contract, evidence, interrupts, provision, rules
 from conformance.chart import Chart, address
+from conformance.checks import REGISTRY
 from conformance.cluster import Journal, Lease, sweep, sweep_stale_runs
 from conformance.cluster.journal import CLUSTER
 from conformance.cluster.sweeping import end_processes
 from conformance.contract import Contract
 from conformance.errors import BadInput
-from conformance.journey import Setting
+from conformance.journey import JOURNEYS, Delivery, GitSetting, Journey, Setting
 from conformance.judge import Judge
 from conformance.mutants import mutant
 from conformance.observe.deadlines import DEADLINES, Deadlines
@@ -86,6 +87,22 @@ class Preparation:
         )
         return tuple(dict.fromkeys(filter(None, (self.server, self.probe, *sides))))
 
+    def journey(self, name: str, lease: Lease, deadlines: Deadlines = DEADLINES) -> Journey:
+        """Return a journey, at its beginning on a pristine cluster."""
+        if name == "delivery":
+            return Delivery(self._git_setting(lease, deadlines))
+        return JOURNEYS[name](self.setting(lease, deadlines))
+
+    def _git_setting(self, lease: Lease, deadlines: Deadlines) -> GitSetting:
+        """Return a setting with a repository and Argo CD, which is made ready first where it is missing."""
+        argocd = provision.provision_argocd(self.machine)
+        folder = Path(tempfile.mkdtemp(prefix="setting-", dir=self.journal.folder))
+        helm = self.machine.tools.helm(self.subject.helm)
+        return GitSetting(
+            self.subject, lease.pristine_cluster(), helm, self.runner, self.probe, self.server, folder, deadlines,
+            argocd=argocd, kustomize=self.machine.kustomize,
+        )  # fmt: skip
+
     def setting(self, lease: Lease, deadlines: Deadlines = DEADLINES) -> Setting:
         """Return a pristine cluster with everything that the chart's life in it needs."""
         folder = Path(tempfile.mkdtemp(prefix="setting-", dir=self.journal.folder))
@@ -129,9 +146,10 @@ class Preparation:
 
 
 @contextmanager
-def prepared(options: Options) -> Iterator[Preparation]:
-    """Prepare a run, and remove everything it made when it is over.
+def prepared(options: Options, checks: Collection[str] = ()) -> Iterator[Preparation]:
+    """Prepare a run of these checks, and remove everything it made when it is over.
 
+    What only some checks need is made ready now for those that are named, and for others once they run.
     Raises `BadInput` before anything is made that stays, `MachineLacks` where the machine cannot be made ready.
     """
     made: list[Journal] = []
@@ -141,19 +159,21 @@ def prepared(options: Options) -> Iterator[Preparation]:
         try:
             with interrupts.finished():
                 made.append(Journal.open_new())
-            yield _prepare(options, folder, made[0])
+            yield _prepare(options, folder, made[0], checks)
         finally:
             with interrupts.finished():
                 for journal in made:
                     sweep(journal)
 
 
-def _prepare(options: Options, report_dir: Path, journal: Journal) -> Preparation:
+def _prepare(options: Options, report_dir: Path, journal: Journal, checks: Collection[str]) -> Preparation:
     runner = _runner(journal, None)
     tools = provision.tools(options.kube_version)
     subject = _subject(options, tools, runner, journal.make_folder("charts"))
     rendered = rules.require_usable(subject, tools, runner, journal.make_folder("guard"))
     machine = provision.provision(options.kube_version, install_engine=options.install_engine)
+    if subject.contract.gitops and any(_drives_git(id_) for id_ in checks):
+        provision.provision_argocd(machine)
     images = {**_images(subject.contract, machine), **_broken_images(options, machine, runner, journal)}
     probe = _stub(machine, CANDIDATE, {}).reference
     subject = dataclasses.replace(subject, images=images, targets=targets(subject.contract, rendered))
@@ -162,6 +182,10 @@ def _prepare(options: Options, report_dir: Path, journal: Journal) -> Preparatio
         log.info("%s", note)
     server = _server(subject.contract, machine)
     return Preparation(options, subject, machine, journal, report_dir, probe, server, notes, REDACTOR.known)
+
+
+def _drives_git(id_: str) -> bool:
+    return REGISTRY[id_].kind == "scenario" and "gitops" in REGISTRY[id_].needs
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from conformance.preparation import prepared, rules_alone
 from conformance.report import files, text
 from conformance.report.result import CheckResult, judged, verdict
 from conformance.rules import Rules, load
-from conformance.run_report import RunReport
+from conformance.run_report import RunReport, check_of
 
 #: Memory for one cluster and what runs in it, and what the machine keeps for itself; measured 0.5 GiB a cluster.
 WORKER_GIB, RESERVED_GIB = 2, 1
@@ -36,8 +36,8 @@ def run(options: Options, *, workers: int | None, expression: str | None, mark: 
     """Judge a chart on real clusters; return the exit status of the command line."""
     words = _arguments(options, expression, mark)
     with _undisturbed():
-        _require_checks(words)
-        with prepared(options) as preparation:
+        checks = _require_checks(words)
+        with prepared(options, checks) as preparation:
             workers = workers or workers_carried(preparation.subject.contract)
             report = RunReport(preparation, sys.stdout)
             try:
@@ -100,9 +100,12 @@ def workers_carried(promised: Contract) -> int:
     return max(1, min(MOST_WORKERS, processors, int(carried)))
 
 
-def _require_checks(words: Sequence[str]) -> None:
-    """Refuse a selection that is none, or selects nothing, before anything is made."""
-    said, heard = io.StringIO(), _Interrupt()
+def _require_checks(words: Sequence[str]) -> frozenset[str]:
+    """Return the ids of the selected checks.
+
+    Refuses a selection that is none, or selects nothing, before anything is made.
+    """
+    said, heard = io.StringIO(), _Collection()
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(said):
         status = pytest.main([*words, "--collect-only"], plugins=[heard])
     if heard.interrupted:
@@ -111,12 +114,19 @@ def _require_checks(words: Sequence[str]) -> None:
         raise BadInput(f"{said.getvalue().strip().removeprefix('ERROR: ')}; see pytest's -k and -m")
     if status == pytest.ExitCode.NO_TESTS_COLLECTED:
         raise BadInput("no check matches the selection; `agents-conformance list` shows the ids")
+    return frozenset(heard.checks)
 
 
-class _Interrupt:
-    """A pytest plugin that tells an interrupt, which pytest swallows, from other ends of that status."""
+class _Collection:
+    """A pytest plugin that tells which checks are selected, and an interrupt, which pytest swallows."""
 
     interrupted = False
+
+    def __init__(self) -> None:
+        self.checks: set[str] = set()
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self.checks = {id_ for item in session.items if (id_ := check_of(item.nodeid))}
 
     def pytest_keyboard_interrupt(self) -> None:
         self.interrupted = True

@@ -146,7 +146,9 @@ class FakeGo:
         return Result((), {}, 0, f'{{"Dir": "{self.module}"}}', "", 0.0)
 
 
-def test_staging_modules_are_replaced_by_what_was_published_of_them(tmp_path: Path) -> None:
+def test_what_a_module_replaces_is_replaced_and_staging_modules_by_what_was_published_of_them(
+    tmp_path: Path,
+) -> None:
     module = tmp_path / "module"
     module.mkdir()
     (module / "go.sum").write_text("sums")
@@ -163,6 +165,7 @@ def test_staging_modules_are_replaced_by_what_was_published_of_them(tmp_path: Pa
         "godebug default=go1.25",
         "require k8s.io/kubernetes v1.35.4",
         "replace k8s.io/api => k8s.io/api v0.35.4",
+        "replace other.io/x => other.io/y v1.0.0",
     ]
     assert runner.asked[-1][-1] == "k8s.io/kubernetes/cmd/kube-apiserver"
     assert "-trimpath" in runner.asked[-1]

@@ -215,6 +215,14 @@ class Cluster(KindCluster):  # type: ignore[misc]  # pytest-kind is not typed
         restore(self.api, self.pristine)
         log.info("cluster %s is pristine again after %.1f s", self.name, time.monotonic() - started)
 
+    def shared_folder(self, name: str) -> tuple[Path, str]:
+        """Return a folder that the node sees, read-only, empty at first: its place here and its place there."""
+        folder = Path(self.path) / "mark" / name
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        folder.chmod(0o755)
+        return folder, f"{_MARK}/{name}"
+
     def delete(self) -> None:
         """Remove the cluster, in whatever state it is, with its private files."""
         if self._api is not None:

@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Mapping
 
 from conformance.checks import REGISTRY
+from conformance.journey.delivery import Delivery
+from conformance.journey.git_setting import GitSetting
 from conformance.journey.journeys import Blocked, Crowded, Installed, Journey, Lifecycle
 from conformance.journey.runs import Runs
 from conformance.journey.setting import Setting
@@ -15,6 +17,8 @@ __all__ = [
     "JOURNEYS",
     "Blocked",
     "Crowded",
+    "Delivery",
+    "GitSetting",
     "Installed",
     "Journey",
     "Lifecycle",
@@ -26,6 +30,7 @@ __all__ = [
 
 #: The journeys by the name under which a scenario asks for one.
 JOURNEYS: Mapping[str, type[Journey]] = {
+    "delivery": Delivery,
     "installed": Installed,
     "lifecycle": Lifecycle,
     "crowded": Crowded,

@@ -66,7 +66,7 @@ def other_images(contract: Contract, stage: Stage) -> Iterator[Finding]:
                 object=str(workload.key),
                 expected=f"container {name} of every running pod has {digest}",
                 observed="\n".join(f"{pod} has {image}" for pod, image in others.items()) or "no pod is running",
-                why=f"after the {stage.operation} pods do not run the image that revision {stage.revision} pins",
+                why=f"after the {stage.operation} pods do not run the image that {stage.declared_by} pins",
                 remedy="let the image be decided by the chart's values alone, pinned by digest",
             )
 
@@ -174,7 +174,7 @@ def not_restored(before: Stage, after: Stage, deviations: Iterable[Deviation]) -
         if not deviation.left_over:
             yield Finding(
                 object=str(deviation.key),
-                expected=f"as revision {before.revision} declares it",
+                expected=f"as {before.declared_by} declares it",
                 observed=str(deviation),
                 why="the rollback did not restore it",
                 remedy="let Helm own every field and every object that a version changes, with no hook or kept "
@@ -185,7 +185,7 @@ def not_restored(before: Stage, after: Stage, deviations: Iterable[Deviation]) -
         if changes:
             yield Finding(
                 object=str(key),
-                expected=f"as it was after revision {before.revision}",
+                expected=f"as it was after {before.declared_by}",
                 observed="\n".join(map(str, changes)),
                 why="the rollback did not restore an object that a hook makes",
                 remedy="declare the object in a template, or make the hook run on rollback too",
@@ -204,9 +204,9 @@ def left_over(before: Stage, after: Stage, deviations: Iterable[Deviation]) -> I
         how += f", made by hook {hook}" if hook else ""
         yield Finding(
             object=str(deviation.key),
-            expected=f"absent: revision {before.revision} does not declare it",
+            expected=f"absent: {before.declared_by} does not declare it",
             observed=f"it lives after the rollback{how}",
-            why=f"left over by the rollback to revision {before.revision}",
+            why=f"left over by the rollback to {before.declared_by}",
             remedy="drop the annotation, or declare the object as kept in the contract"
             if policy
             else "give the hook a delete policy, or make the object part of the release"

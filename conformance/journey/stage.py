@@ -43,6 +43,11 @@ class Stage:
         return self.made.revision if self.made else 0
 
     @property
+    def declared_by(self) -> str:
+        """Return what declares the objects, as findings name it."""
+        return f"revision {self.revision}"
+
+    @property
     def declared(self) -> Manifests:
         """Return the objects that the revision declares, hooks apart."""
         return self.made.manifest if self.made else Manifests()

@@ -74,6 +74,18 @@ class Deadlines:
         120, "runs to end",
         "the longest goes on for 30 s; an image that is not there is told after a back-off of 10 to 20 s",
     )  # fmt: skip
+    argocd_ready: Deadline = Deadline(
+        180, "the suite's Argo CD to run",
+        "the node pulls 320 MB from the local registry, in 5 to 28 s; then its processes take 5 to 15 s",
+    )  # fmt: skip
+    application_settled: Deadline = Deadline(
+        150, "an Application to be synced to a commit and healthy",
+        "Argo CD compares and syncs within 2 s; the workloads take as long as after Helm, and hooks come on top",
+    )  # fmt: skip
+    application_refreshed: Deadline = Deadline(
+        60, "an Application to be compared with git again",
+        "it takes a second; a busy repository server some more",
+    )  # fmt: skip
     calls_answered: Deadline = Deadline(
         30, "the first answered call to every Service",
         "the pod starts within 2 s, kube-proxy and DNS follow within a second, and an answer is told at once",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from conformance.judge import JudgeBinaries
+from conformance.provision.argocd_image import ArgoCd
+from conformance.provision.argocd_image import provision as provision_argocd
 from conformance.provision.database_image import push as push_database
 from conformance.provision.doctor import Row, doctor
 from conformance.provision.engine import Engine
@@ -15,6 +17,7 @@ from conformance.provision.registry import Registry, hosts_toml
 from conformance.provision.removal import remove
 
 __all__ = [
+    "ArgoCd",
     "Engine",
     "Image",
     "JudgeBinaries",
@@ -27,6 +30,7 @@ __all__ = [
     "hosts_toml",
     "kind_config",
     "provision",
+    "provision_argocd",
     "proxy_exception",
     "push_database",
     "push_platform",

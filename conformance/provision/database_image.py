@@ -55,18 +55,25 @@ def push(image: DatabaseImage, engine: Engine, registry: Registry) -> Image:
 
     Raises `MachineLacks` where the registry does not take it, `CommandFailed` where the engine cannot send it.
     """
+    if image.root is None:
+        return push_from_engine(str(image.reference), NAME, engine, registry)
     tag = pins().image(NAME).tag
-    if image.root is not None:
-        file = ImageFile((image.root,), environment={"PATH": f"/usr/local/postgresql:{PATH}"}, user="999:999")
-        digest = push_file(registry.push, NAME, tag, file)
-    else:
-        target = f"{registry.push}/{NAME}:{tag}"
-        engine.run("tag", str(image.reference), target)
-        engine.run("push", "--quiet", target, timeout=PUSH_SECONDS)
-        said = engine.inspect("image", target) or {}
-        names = [name.partition("@") for name in said.get("RepoDigests") or ()]
-        found = [at for name, _, at in names if name == f"{registry.push}/{NAME}"]
-        if not found:
-            raise MachineLacks(f"the engine names no digest for {target} after pushing it to the local registry")
-        digest = found[0]
-    return Image(f"{registry.pull}/{NAME}", tag, digest)
+    file = ImageFile((image.root,), environment={"PATH": f"/usr/local/postgresql:{PATH}"}, user="999:999")
+    return Image(f"{registry.pull}/{NAME}", tag, push_file(registry.push, NAME, tag, file))
+
+
+def push_from_engine(reference: str, name: str, engine: Engine, registry: Registry) -> Image:
+    """Send the upstream image that is pinned under `name`, and in the engine by `reference`, and return it.
+
+    Raises as `push` does.
+    """
+    tag = pins().image(name).tag
+    target = f"{registry.push}/{name}:{tag}"
+    engine.run("tag", reference, target)
+    engine.run("push", "--quiet", target, timeout=PUSH_SECONDS)
+    said = engine.inspect("image", target) or {}
+    names = [known_as.partition("@") for known_as in said.get("RepoDigests") or ()]
+    found = [at for known_as, _, at in names if known_as == f"{registry.push}/{name}"]
+    if not found:
+        raise MachineLacks(f"the engine names no digest for {target} after pushing it to the local registry")
+    return Image(f"{registry.pull}/{name}", tag, found[0])

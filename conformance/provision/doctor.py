@@ -12,6 +12,7 @@ import psutil
 from conformance import paths
 from conformance.errors import MachineLacks
 from conformance.provision import (
+    argocd_image,
     database_image,
     golang,
     host_programs,
@@ -52,8 +53,9 @@ def doctor(kube_version: str | None = None, *, runner: Runner | None = None) -> 
     node = _node(engine, place, release)
     building = not (node.ok and images.stub_path(place).is_file() and all(row.ok for row in found))
     return [
-        _docker(engine), *found, node, _database(engine, place), _git(), _go(runner, building=building),
-        _disk(building=building), _memory(building=building), _cgroup(engine), _capabilities(engine),
+        _docker(engine), *found, node, _database(engine, place), _argocd(engine, place), _git(),
+        _go(runner, building=building), _disk(building=building), _memory(building=building), _cgroup(engine),
+        _capabilities(engine),
     ]  # fmt: skip
 
 
@@ -94,6 +96,12 @@ def _database(engine: Engine | None, place: Store) -> Row:
     if image:
         return Row("database image", image.reference or str(image.root), True)
     return Row("database image", "missing", False, f"{PROVISION} pulls or builds it")
+
+
+def _argocd(engine: Engine | None, place: Store) -> Row:
+    if found := engine and argocd_image.found(engine, place):
+        return Row("Argo CD", found, True)
+    return Row("Argo CD", "missing; the first run that drives GitOps pulls or builds it", True)
 
 
 def _git() -> Row:

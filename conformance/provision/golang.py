@@ -114,8 +114,8 @@ class Go:
     def _go_mod(self, program: GoProgram, work: Path) -> str:
         """Return a go.mod of our own that requires the module.
 
-        A module that is not the main one has its replace directives ignored; Kubernetes replaces its staging
-        modules by local folders, so they are replaced here by what was published of them.
+        A module that is not the main one has its replace directives ignored, so they are repeated here. Kubernetes
+        replaces its staging modules by local folders: they are replaced by what was published of them.
         """
         lines = ["module conformance/build"]
         if program.module is None:
@@ -131,6 +131,8 @@ class Go:
                 shutil.copyfile(upstream / "go.sum", work / "go.sum")
                 local = re.findall(r"^\s*(\S+) => \./staging/", wanted, re.M)
                 lines += [f"replace {module} => {module} {program.staging}" for module in local]
+            # And those that name a version: without them other code would be built than was tested.
+            lines += [f"replace {line}" for line in re.findall(r"^\s*(\S+ => \S+ v\S+)", wanted, re.M)]
         return "\n".join(lines) + "\n"
 
 

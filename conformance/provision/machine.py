@@ -119,7 +119,7 @@ def provision(
     if engine is None or (machine := _here(engine, runner, place, release)) is None:
         what = f"making this machine ready for Kubernetes {release.version}"
         with place.lock(), progress.step(what, quiet=True):
-            _room(RUN_GIB)
+            room(RUN_GIB)
             engine = engines.ensure(runner, install_engine=install_engine)
             _fill(runner, place, release, engine)
             golang.forget(place)
@@ -143,7 +143,7 @@ def tools(kube_version: str | None = None, *, runner: Runner | None = None, last
     if found is None:
         what = f"making Helm and the judge of Kubernetes {release.version} ready"
         with place.lock(), progress.step(what, quiet=True):
-            _room(RUN_GIB)
+            room(RUN_GIB)
             building = _fetch(runner, place, release, NO_CLUSTER, None)
             _build(runner, place, release, building, None)
             if last:
@@ -246,7 +246,7 @@ def _build(
     stub = stub and not images.stub_path(place).is_file()
     if not (building or stub or engine):
         return
-    _room(BUILD_GIB if building else RUN_GIB)
+    room(BUILD_GIB if building else RUN_GIB)
     go = golang.ready(runner, place)
     work = [functools.partial(programs.build, go, place, program) for program in building]
     futures = progress.in_turn(*work, *([functools.partial(images.build_stub, go, place)] if stub else []))
@@ -264,7 +264,7 @@ def _build(
     progress.wait(*futures)
 
 
-def _room(gib: int) -> None:
+def room(gib: int) -> None:
     """Raise `MachineLacks` before anything is begun that the disk has no room for."""
     free = shutil.disk_usage(free_at(paths.cache())).free / 2**30
     if free < gib:

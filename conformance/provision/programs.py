@@ -120,6 +120,13 @@ def registry_program() -> GoProgram:
     return GoProgram("registry", pins().versions["registry"], pins().modules["registry"], own_main="registry")
 
 
+def argocd_program() -> GoProgram:
+    """Return Argo CD: one program that is a different process under each of its names."""
+    version, module = pins().versions["argocd"], pins().modules["argocd"]
+    return GoProgram("argocd", version, module, (f"{module}/cmd",),
+                     ldflags=f"-X {module}/common.version={version.removeprefix('v')}")  # fmt: skip
+
+
 def _version(runner: Runner, *argv: str) -> str | None:
     try:
         said = runner.run(*argv, timeout=30)

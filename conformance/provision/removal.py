@@ -15,6 +15,9 @@ from conformance.provision.store import remove_tree, store
 
 log = logging.getLogger(__name__)
 
+#: Images beside the nodes' that provisioning pulls where it can.
+_PULLED = ("registry", "postgres", "argocd", "redis")
+
 
 def remove() -> list[str]:
     """Remove the registry, our images, the engine if we started it, and the cache; return what was removed.
@@ -39,6 +42,6 @@ def _images(engine: Engine) -> list[str]:
         engine.run("rm", "--force", "--volumes", *left, check=False)
     listed = engine.run("image", "ls", "--format", "{{.Repository}}:{{.Tag}}", f"{NAMESPACE}/*").stdout.split()
     nodes = [pins().image("node", release.version) for release in pins().releases.values()]
-    pulled = [image for image in (*nodes, pins().image("registry")) if upstream.known(image)]
+    pulled = [image for image in (*nodes, *map(pins().image, _PULLED)) if upstream.known(image)]
     listed += [name for image in pulled for name in (upstream.source(image), str(upstream.known(image)))]
     return [f"image {image}" for image in listed if engine.run("image", "rm", image, check=False).status == 0]

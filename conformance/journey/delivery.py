@@ -1,0 +1,189 @@
+"""The overlay committed to git and synced by Argo CD: baseline, candidate, revert, and what goes wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from conformance.errors import Incomplete
+from conformance.gitops import Application
+from conformance.journey.git_setting import BROKEN, GitSetting, GitStage, Wanted
+from conformance.journey.journeys import Journey
+from conformance.manifests import ObjectKey
+from conformance.observe.live_state import Deviation, LiveState
+from conformance.subject import BASELINE, CANDIDATE
+
+log = logging.getLogger(__name__)
+
+#: Looks at git after a revert, during which the Application must stay as it is.
+REFRESHES = 3
+
+
+@dataclass(frozen=True)
+class Reverted:
+    """A commit and its revert: the state before both, after the commit, after the revert, and ever after.
+
+    `deviations` are where the state after the revert is not what the reverted commit renders; `later` is the
+    Application after each further look at git; `refusal` says why what people did past git could not be done.
+    """
+
+    before: GitStage
+    changed: GitStage
+    stage: GitStage
+    deviations: Sequence[Deviation]
+    later: Sequence[Application]
+    refusal: str = ""
+
+
+class Delivery(Journey):
+    """The baseline delivered by git; then, each from there and back to it, what people do with commits."""
+
+    _setting: GitSetting
+
+    def __init__(self, setting: GitSetting) -> None:
+        super().__init__(setting)
+        self._reverted: dict[str, Reverted | Exception] = {}
+        #: What is delivered first and gone back to; without a baseline there is only the candidate.
+        self._start = BASELINE if setting.subject.baseline else CANDIDATE
+        self._populated: dict[str, LiveState] = {}
+        self._spoilt = ""
+
+    def delivered(self) -> GitStage:
+        """Return the baseline's first sync. Raises `Incomplete` when it did not settle."""
+        return _settled(self._first())
+
+    def both(self) -> Reverted:
+        """Return the commit of the candidate, chart and images, and its revert; with examples at each version."""
+        return self._change("both", Wanted(CANDIDATE, CANDIDATE), self._populate)
+
+    def values_only(self) -> Reverted:
+        """Return a commit of the candidate's images alone, and its revert."""
+        return self._change("values only", Wanted(BASELINE, CANDIDATE))
+
+    def chart_only(self) -> Reverted:
+        """Return a commit of the candidate's chart with the baseline's images, and its revert."""
+        return self._change("chart only", Wanted(CANDIDATE, BASELINE))
+
+    def broken(self) -> Reverted:
+        """Return a commit of images that nobody has, and its revert."""
+
+        def drive() -> Reverted:
+            before = self.delivered()
+            commit = self._setting.write(Wanted(self._start, BROKEN))
+            changed = self._setting.recorded(
+                "the sync of commit", commit, self._start, lambda: self._setting.break_at(commit)
+            )
+            if changed.failure is not None:
+                raise Incomplete(f"no pod of {changed} waited for its image: {changed.failure}")
+            return self._back(before, changed)
+
+        return self._known("broken", drive)
+
+    def healed(self) -> Reverted:
+        """Return an edit by hand, put right."""
+
+        def drive() -> Reverted:
+            before = self.delivered()
+            self._setting.edit_by_hand(before)
+            stage = self._setting.recorded(
+                "drift from", self._setting.repository.head(), self._start, lambda: self._setting.heal(before)
+            )
+            return Reverted(before, before, stage, self._setting.deviations(stage, before.declared), ())
+
+        return self._known("healed", drive)
+
+    def emergency(self, *, healing: bool) -> Reverted:
+        """Return the candidate's commit, its rollouts undone past git, and then its revert in git.
+
+        `healing` says whether Argo CD puts drift right by itself meanwhile.
+        """
+
+        def drive() -> Reverted:
+            before = self.delivered()
+            commit = self._setting.write(Wanted(CANDIDATE, CANDIDATE))
+            changed = _settled(self._setting.deliver("the sync of commit", commit, CANDIDATE))
+            self._setting.set_healing(on=healing)
+            try:
+                refusal = self._setting.undo(changed)
+                return dataclasses.replace(self._back(before, changed), refusal=refusal)
+            finally:
+                self._setting.set_healing(on=self._setting.heals)
+
+        return self._known(f"emergency {healing}", drive)
+
+    def refused(self) -> Sequence[tuple[ObjectKey, str]]:
+        """Return what the API server refuses of the overlay, asked strictly, once its first sync has ended."""
+        return self._setting.refused(self._first().commit)
+
+    def lives(self) -> Sequence[LiveState]:
+        """Return the live states that custom resources go through: examples at each version, then the end."""
+        end = self.both().stage.live
+        return [self._populated[BASELINE], self._populated[CANDIDATE], end]
+
+    def _first(self) -> GitStage:
+        def drive() -> GitStage:
+            commit = self._setting.write(Wanted(self._start, self._start))
+            return self._setting.deliver("the first sync, of commit", commit, self._start)
+
+        stage = self._once("delivered", drive)
+        if not isinstance(stage, GitStage):
+            raise TypeError("a delivery's stages are of commits")
+        return stage
+
+    def _populate(self, side: str) -> None:
+        try:
+            self._setting.apply_examples(side)
+        except Incomplete as refused:
+            log.info("%s", refused)
+        self._populated[side] = self._setting.live_state()
+
+    def _change(
+        self, name: str, wanted: Wanted, between: Callable[[str], object] = lambda _side: None
+    ) -> Reverted:
+        def drive() -> Reverted:
+            before = self.delivered()
+            between(BASELINE)
+            commit = self._setting.write(wanted)
+            changed = _settled(self._setting.deliver("the sync of commit", commit, wanted.chart))
+            between(CANDIDATE)
+            return self._back(before, changed)
+
+        return self._known(name, drive)
+
+    def _back(self, before: GitStage, changed: GitStage) -> Reverted:
+        """Revert a commit, and look at git some more times."""
+        stage = self._setting.deliver("the sync of", self._setting.revert(changed.commit), self._start)
+        deviations = self._setting.deviations(stage, before.declared)
+        later = self._setting.refreshed(REFRESHES) if stage.failure is None and not deviations else []
+        return Reverted(before, changed, stage, deviations, later)
+
+    def _known(self, name: str, drive: Callable[[], Reverted]) -> Reverted:
+        """Return what was driven once; what could not be driven stays so.
+
+        Raises `Incomplete` where something before it did not lead back to where it began.
+        """
+        if name not in self._reverted:
+            self.delivered()
+            if self._spoilt:
+                raise Incomplete(self._spoilt)
+            begun = self._setting.repository.head()
+            try:
+                made = drive()
+            except Exception as error:
+                self._reverted[name], back = error, self._setting.repository.head() == begun
+            else:
+                self._reverted[name], back = made, made.stage.failure is None and not made.deviations
+            if not back:
+                self._spoilt = f"the cluster is not as it was delivered since the stage before: {name}"
+        known = self._reverted[name]
+        if isinstance(known, Exception):
+            raise known
+        return known
+
+
+def _settled(stage: GitStage) -> GitStage:
+    if stage.failure is not None:
+        raise Incomplete(f"{stage} did not end synced and healthy: {stage.failure}")
+    return stage

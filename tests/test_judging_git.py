@@ -1,0 +1,77 @@
+"""What is said of a revert, from what was recorded of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from conformance.gitops import Application
+from conformance.gitops.repository import Commit
+from conformance.journey import judging_git
+from conformance.journey.delivery import Reverted
+from conformance.journey.git_setting import GitStage
+from conformance.manifests import ObjectKey
+
+COMMIT = Commit("abcdef1234", "baseline")
+
+
+def application(sync: str = "Synced", health: str = "Healthy", syncs: int = 1) -> Application:
+    status: dict[str, Any] = {
+        "sync": {"status": sync},
+        "health": {"status": health},
+        "history": [{"id": number, "revision": "abcdef1234"} for number in range(syncs)],
+        "resources": [{"kind": "Service", "name": "web", "namespace": "shop", "status": sync}],
+    }
+    return Application({"metadata": {"name": "shop"}, "status": status})
+
+
+def stage(failure: str | None = None, syncs: int = 1) -> GitStage:
+    nothing: Any = None
+    return GitStage(
+        "the sync of", nothing, nothing, 0.0, 1.0, nothing, nothing, failure,
+        commit=COMMIT, application=application(), syncs=syncs,
+    )  # fmt: skip
+
+
+def reverted(*later: Application) -> Reverted:
+    return Reverted(stage(), stage(), stage(), (), later)
+
+
+def test_a_stage_names_its_commit():
+    assert str(stage()) == "the sync of abcdef12 baseline"
+    assert stage().declared_by == "commit abcdef12 baseline"
+
+
+def test_what_settled_is_well():
+    assert not list(judging_git.not_settled(stage()))
+
+
+def test_what_did_not_settle_is_told_with_its_last_words():
+    (finding,) = judging_git.not_settled(stage("ConfigMap/x OutOfSync"))
+    assert (finding.object, finding.observed) == ("Application/shop", "ConfigMap/x OutOfSync")
+
+
+@pytest.mark.parametrize(("syncs", "found"), [(0, 1), (1, 0), (2, 1)])
+def test_a_revert_takes_one_sync(syncs, found):
+    assert len(list(judging_git.several_syncs(stage(syncs=syncs)))) == found
+
+
+def test_a_revert_that_failed_is_not_told_twice():
+    assert not list(judging_git.several_syncs(stage("it is OutOfSync", syncs=0)))
+
+
+def test_what_rests_is_well():
+    assert not list(judging_git.restless(reverted(application(), application())))
+
+
+@pytest.mark.parametrize("moved", [application("OutOfSync"), application(health="Degraded"), application(syncs=2)])
+def test_what_moves_without_a_commit_is_told_once(moved):
+    (finding,) = judging_git.restless(reverted(application(), moved, moved))
+    assert "after look 2" in finding.observed
+
+
+def test_what_the_server_refuses_is_named():
+    (finding,) = judging_git.refused([(ObjectKey("argoproj.io", "Application", "own", "shop"), "unknown field x")])
+    assert finding.object.startswith("Application/shop")
+    assert finding.observed == "unknown field x"
