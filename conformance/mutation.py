@@ -24,12 +24,13 @@ from conformance.judge import Judge
 from conformance.mutants import VERSIONS, Mutant, mutants, one_for_each
 from conformance.observe.deadlines import DEADLINES, Deadlines
 from conformance.options import HELM, KUBE_VERSION, Options
-from conformance.preparation import Preparation, platform_images, prepared
+from conformance.preparation import Preparation, prepared
 from conformance.provision import Tools
 from conformance.report.result import CheckResult, judged
 from conformance.rules import builds_overlay, chooses_values, load, opened
 from conformance.run import Runner
 from conformance.running import judge_rules, workers_carried
+from conformance.side_images import platform_images
 from conformance.subject import BASELINE, CANDIDATE, Subject, placeholders
 from conformance.temporary import private_folder
 

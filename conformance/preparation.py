@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import json
 import logging
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,27 +22,24 @@ from conformance.checks import REGISTRY
 from conformance.cluster import Journal, Lease, sweep, sweep_stale_runs
 from conformance.cluster.journal import CLUSTER
 from conformance.cluster.sweeping import end_processes
-from conformance.contract import Contract
 from conformance.errors import BadInput
 from conformance.journey import JOURNEYS, Delivery, GitSetting, Journey, Setting
 from conformance.judge import Judge
 from conformance.mutants import mutant
 from conformance.observe.deadlines import DEADLINES, Deadlines
 from conformance.options import COMMANDS, Options, report_folder
-from conformance.provision import Image, Machine, Tools
+from conformance.provision import Machine, Tools
 from conformance.redact import REDACTOR
 from conformance.report.files import Context
 from conformance.report.result import CheckResult, today
 from conformance.rules import Rules
 from conformance.run import Runner
+from conformance.side_images import images_of_sides, probe_image, server_image
 from conformance.subject import BASELINE, CANDIDATE, Subject, placeholders, targets
 from conformance.temporary import private_folder
 from conformance.values import possible_secrets, read_values
 
 log = logging.getLogger(__name__)
-
-#: The version of the reference platform that each side of a run has.
-PLATFORM_VERSIONS = {CANDIDATE: "1.1", BASELINE: "1.0"}
 
 
 @dataclass(frozen=True)
@@ -174,13 +170,12 @@ def _prepare(options: Options, report_dir: Path, journal: Journal, checks: Colle
     machine = provision.provision(options.kube_version, install_engine=options.install_engine)
     if subject.contract.gitops and any(_drives_git(id_) for id_ in checks):
         provision.provision_argocd(machine)
-    images = {**_images(subject.contract, machine), **_broken_images(options, machine, runner, journal)}
-    probe = _stub(machine, CANDIDATE, {}).reference
+    images = images_of_sides(subject.contract, options, machine, runner, journal.make_folder("platforms"))
     subject = dataclasses.replace(subject, images=images, targets=targets(subject.contract, rendered))
     notes = _notes(subject)
     for note in notes:
         log.info("%s", note)
-    server = _server(subject.contract, machine)
+    probe, server = probe_image(machine), server_image(subject.contract, machine)
     return Preparation(options, subject, machine, journal, report_dir, probe, server, notes, REDACTOR.known)
 
 
@@ -251,46 +246,6 @@ def _public_text(subject: Subject) -> Iterator[str]:
         for file in opened.folder.rglob("*"):
             if file.is_file():
                 yield file.read_text(encoding="utf-8", errors="replace")
-
-
-def _images(promised: Contract, machine: Machine) -> dict[str, dict[str, Image]]:
-    """Return the images of each side by their names, in the registry; none where the charts run their own."""
-    if promised.images.platform:
-        return {side: platform_images(machine, side) for side in (CANDIDATE, BASELINE)}
-    if promised.stub is None:
-        return {}
-    config, executables = json.dumps(promised.stub.config()), promised.stub.executables
-    stubs = {side: _stub(machine, side, {"STUB_CONFIG": config}, executables) for side in (CANDIDATE, BASELINE)}
-    return {side: dict.fromkeys(promised.image_names, stub) for side, stub in stubs.items()}
-
-
-def _broken_images(
-    options: Options, machine: Machine, runner: Runner, journal: Journal
-) -> dict[str, dict[str, Image]]:
-    """Return the images of the sides for which a mutant was asked that breaks the reference platform."""
-    images = {}
-    for side, source in ((CANDIDATE, options.chart), (BASELINE, options.baseline)):
-        if source and source.startswith("mutant:"):
-            into = journal.make_folder("platforms") / side
-            if broken := mutant(source.removeprefix("mutant:")).platform(side, into, runner):
-                images[side] = platform_images(machine, side, broken)
-    return images
-
-
-def platform_images(machine: Machine, side: str, source: Path | None = None) -> dict[str, Image]:
-    """Return the reference platform's images of a side, made of `source` where that is not the suite's own."""
-    return provision.push_platform(machine.platform, machine.registry, PLATFORM_VERSIONS[side], source)
-
-
-def _stub(machine: Machine, side: str, config: dict[str, str], executables: Sequence[str] = ()) -> Image:
-    return provision.push_stub(machine.stub, machine.registry, side, {**config, "STUB_VERSION": side}, executables)
-
-
-def _server(promised: Contract, machine: Machine) -> str | None:
-    """Return the database server's image, in the registry; None where the contract asks for no server."""
-    if promised.database is None or promised.database.server is None:
-        return None
-    return provision.push_database(machine.database, machine.engine, machine.registry).reference
 
 
 def _notes(subject: Subject) -> tuple[str, ...]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import logging
 import secrets
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +19,8 @@ from conformance.observe.ready import wait_until_ready
 from conformance.observe.wait import NotReached
 from conformance.provision import ArgoCd
 from conformance.redact import REDACTOR
+
+log = logging.getLogger(__name__)
 
 GIT = "git"
 GIT_PORT = 9418
@@ -45,6 +49,7 @@ class Controller:
         self._api, self._deadlines, self.namespace = api, deadlines, namespace
         self._bodies = [*_core_install(argocd, namespace), *_git_server(argocd.image, namespace, served)]
         self.made = frozenset(ObjectKey.of(body) for body in self._bodies)
+        self._started = 0.0
 
     def url(self, repository: str) -> str:
         """Return the URL by which pods reach a repository of the served folder."""
@@ -52,6 +57,7 @@ class Controller:
 
     def start(self) -> None:
         """Make the objects, in a namespace that exists, and return at once."""
+        self._started = time.monotonic()
         definitions = [body for body in self._bodies if body["kind"] == "CustomResourceDefinition"]
         rest = [body for body in self._bodies if body["kind"] != "CustomResourceDefinition"]
         for body in [*definitions, *rest]:
@@ -66,6 +72,7 @@ class Controller:
             wait_until_ready(self._api, workloads, deadline=self._deadlines.argocd_ready)
         except NotReached as error:
             raise Incomplete(f"the suite's Argo CD does not run: {error}") from error
+        log.info("Argo CD was ready after %.1f s", time.monotonic() - self._started)
 
     def stop(self) -> None:
         """End it at once, so that it does not heal what is being taken away. What is gone already is no error."""
