@@ -32,6 +32,7 @@ NEEDS = {
     "environment": "a table of values and the variables that they become, declared in the contract",
     "runs": "the custom resource of which each is one run declared in the contract",
     "migrations": "the variable of the migrations' mode declared in the contract",
+    "readme": "the section of the README about rollbacks declared in the contract",
     "checksums": "checksum annotations declared in the contract",
 }
 

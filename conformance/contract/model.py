@@ -24,6 +24,7 @@ from conformance.contract.parts import (
     Part,
     Policies,
     Prerequisites,
+    Readme,
     Release,
     Service,
     Stub,
@@ -69,6 +70,8 @@ class Contract(Part):
     """Example resources of those definitions."""
     gitops: Gitops | None = None
     """How the chart is deployed from git."""
+    readme: Readme | None = None
+    """What the chart's README must tell."""
     checksums: Checksums | None = None
     """The pod annotations by which a changed Secret or ConfigMap rolls its consumers."""
     database: Database | None = None

@@ -53,6 +53,7 @@ WHY_UNMET: Mapping[str, Callable[[Contract], str | None]] = {
     "environment": _declares("`environment`", lambda contract: contract.environment),
     "runs": _declares("`runs`", lambda contract: contract.runs),
     "migrations": _declares("`migrations`", lambda contract: contract.migrations),
+    "readme": _declares("`readme`", lambda contract: contract.readme),
     "checksums": _declares("`checksums`", lambda contract: contract.checksums),
 }
 

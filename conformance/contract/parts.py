@@ -257,6 +257,13 @@ class Gitops(Part):
     """Folder below the contract's with application.yaml, kustomization.yaml and values.yaml."""
 
 
+class Readme(Part):
+    """What the chart's README must tell."""
+
+    rollback_section: Text
+    """Heading of the section that says, version by version, what is safe to revert."""
+
+
 class SecretKey(Part):
     """One key of a Secret."""
 

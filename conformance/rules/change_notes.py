@@ -31,6 +31,12 @@ def notes(chart: Path, *, since: str, until: str) -> str:
     return "\n".join([*found, _told_in_metadata(chart)])
 
 
+def readme_of(chart: Path) -> str | None:
+    """Return the text of a chart's README, None where it has none."""
+    found = sorted(file for file in chart.iterdir() if file.is_file() and file.name.lower() == "readme.md")
+    return found[0].read_text(encoding="utf-8", errors="replace") if found else None
+
+
 def _about(text: str, since: str, until: str) -> Iterator[str]:
     level = 0  # of the heading that we are below, if it is about such a version
     for line in text.splitlines():

@@ -14,9 +14,11 @@ from conformance.render import Renderer, Rendering, ValuesSet, metadata_of
 from conformance.replacing import Replacer
 from conformance.rules.baseline_values import as_before, reusing
 from conformance.rules.bumped import bumped
+from conformance.rules.change_notes import readme_of
 from conformance.rules.inputs import (
     Built,
     Defaults,
+    Documented,
     Given,
     Grown,
     Judged,
@@ -44,8 +46,9 @@ class Gathering:
         self.values = tuple(values)
         self._renderer, self._judge, self._given, self._contract = renderer, judge, given, contract
         self._inputs: Mapping[type, Callable[[], Iterator[Any]]] = {
-            Built: built or _no_overlay, Defaults: self._defaults, Grown: self._grown, Judged: self._judged,
-            Linted: self._linted, Pair: self._pairs, Rendered: self._rendered, Repeats: self._repeats,
+            Built: built or _no_overlay, Defaults: self._defaults, Documented: self._documented,
+            Grown: self._grown, Judged: self._judged, Linted: self._linted,
+            Pair: self._pairs, Rendered: self._rendered, Repeats: self._repeats,
             Replaced: self._replaced, Trials: self._trials,
         }  # fmt: skip
 
@@ -152,6 +155,12 @@ class Gathering:
             )
             if found.before.rendering.refusal is None:
                 yield found
+
+    def _documented(self) -> Iterator[Documented]:
+        if not self._given.rollback_section:
+            raise Incomplete("the contract declares no `readme`")
+        version, section = metadata_of(self.candidate)[1], self._given.rollback_section
+        yield Documented(f"the candidate {version}", version, readme_of(self.candidate), section)
 
     def _linted(self) -> Iterator[Linted]:
         for values in self.values:

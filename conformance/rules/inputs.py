@@ -17,7 +17,8 @@ class Given:
     """What the contract says of the surroundings: what exists before the install, what is pinned.
 
     `secrets` and `config_maps` hold the keys of each object in the release's namespace by its name; `pinned`
-    names the workloads whose image the contract pins by digest, `kept` what outlives the release on purpose.
+    names the workloads whose image the contract pins by digest, `kept` what outlives the release on purpose,
+    `rollback_section` the README's section about rollbacks.
     """
 
     namespace: str = ""
@@ -25,6 +26,7 @@ class Given:
     config_maps: Mapping[str, frozenset[str]] = field(default_factory=dict, hash=False)
     pinned: frozenset[str] = frozenset()
     kept: tuple[Kept, ...] = ()
+    rollback_section: str = ""
 
 
 @dataclass(frozen=True)
@@ -118,6 +120,20 @@ class Linted:
 
     version: Version
     problems: tuple[str, ...]
+    where: str = ""
+
+
+@dataclass(frozen=True)
+class Documented:
+    """The text of the candidate's README, None where it has none, and the section that the contract asks for.
+
+    `version` is the candidate's, `said` names it in findings.
+    """
+
+    said: str
+    version: str
+    readme: str | None
+    section: str
     where: str = ""
 
 

@@ -106,6 +106,7 @@ def given(contract: Contract) -> Given:
         secrets={secret.name: frozenset(secret.keys) for secret in contract.prerequisites.secrets},
         config_maps=contract.config_map_keys,
         kept=contract.kept,
+        rollback_section=contract.readme.rollback_section if contract.readme else "",
         pinned=frozenset(
             name for name, image in paths.items() if image.digest or (image.tag and image.digest_in_tag)
         ),

@@ -23,8 +23,8 @@ from conformance.rules.trials import Trials
 #: The modules that declare rules.
 _FAMILIES = (
     "additions", "crds", "defaults", "determinism", "environment", "images", "keeping", "lint", "lists",
-    "migrations", "names", "overlays", "ports", "references", "replacing", "rights", "rollouts", "schema",
-    "selecting", "selectors", "values_schema", "writers",
+    "migrations", "names", "overlays", "ports", "readme", "references", "replacing", "rights", "rollouts",
+    "schema", "selecting", "selectors", "values_schema", "writers",
 )  # fmt: skip
 
 
