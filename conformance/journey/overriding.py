@@ -23,6 +23,8 @@ from conformance.observe.timeline import Timeline
 from conformance.observe.wait import NotReached
 
 _MERGE = "application/merge-patch+json"
+#: Seconds in which a new pod that is ready may still end.
+_LATE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -105,9 +107,10 @@ class Overriding:
 
 
 def new_pods_settled(seen: Timeline, workload: ObjectKey, deadline: Deadline) -> None:
-    """Return once a workload has new pods since a timeline began and all of them are ready.
+    """Return once a workload has new pods since a timeline began, all of them were ready, and none ended for a while.
 
-    Raises `NotReached` as soon as a container of one ended, and at the deadline.
+    One that is ready may yet have to migrate. Raises `NotReached` as soon as a container of one ended before all
+    were ready, and at the deadline.
     """
 
     def new() -> list[Body]:
@@ -121,6 +124,7 @@ def new_pods_settled(seen: Timeline, workload: ObjectKey, deadline: Deadline) ->
         final = any(map(_has_ended, pods))
         said = "; ".join([*_ends(pods), *why_not_ready(pods)]) or f"{workload} has no new pod"
         raise NotReached(said, time.monotonic() - started, deadline, final=final)
+    seen.until(lambda: any(map(_has_ended, new())), _LATE_SECONDS)
 
 
 def _ends(pods: Sequence[Body]) -> Iterator[str]:
