@@ -107,7 +107,7 @@ class Overriding:
 
 
 def new_pods_settled(seen: Timeline, workload: ObjectKey, deadline: Deadline) -> None:
-    """Return once a workload has new pods since a timeline began, all of them were ready, and none ended for a while.
+    """Return once a workload has new pods since a timeline began, all were ready, and none ended for a while.
 
     One that is ready may yet have to migrate. Raises `NotReached` as soon as a container of one ended before all
     were ready, and at the deadline.

@@ -15,6 +15,7 @@ from pathlib import Path
 import psutil
 
 from conformance import paths
+from conformance.contract import builtin
 
 #: What progress looks like on standard error.
 _PROGRESS = re.compile(r" *\d+\.\d s  ")
@@ -31,6 +32,8 @@ spec:
     metadata: {labels: {app: mine}}
     spec: {containers: [{name: server, image: "registry.invalid/server:1"}]}
 """
+#: The reference chart with a stub in place of its application, for what asks nothing of an application.
+STUBBED = ("--contract", builtin().folder / "agents-stub.yaml")
 CONTRACT = """\
 apiVersion: conformance/v1
 release: {name: mine, namespace: mine}

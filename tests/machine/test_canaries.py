@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 from chart_sources import Sources, commit, published, served
-from command_line import CommandLine
+from command_line import STUBBED, CommandLine
 
 from conformance.chart import reference_chart
 from conformance.chart.package import pack
@@ -58,7 +58,7 @@ def test_no_secret_is_in_what_a_failed_run_leaves_or_says(tmp_path: Path) -> Non
     caller = CommandLine(tmp_path / "private", environment={"DATABASE_PASSWORD": canaries["environment"]})
     with served(sources) as address:
         said = caller.run(
-            "--verbose", "run", "-k", "rollback/leaves-no-orphans", "-n", "1", "--keep-cluster",
+            "--verbose", "run", *STUBBED, "-k", "rollback/leaves-no-orphans", "-n", "1", "--keep-cluster",
             "--values", values,
             "--chart", f"git:http://robot:{canaries['git']}@{address}/git/charts@main:agents",
             "--baseline", f"oci://robot:{canaries['oci']}@{address}/charts/agents:{VERSIONS[BASELINE]}",

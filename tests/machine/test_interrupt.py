@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from command_line import CommandLine, Said, Started, until
+from command_line import STUBBED, CommandLine, Said, Started, until
 
 from conformance import paths
 from conformance.cluster import containers
@@ -91,7 +91,7 @@ LIVING = [
 
 def _interrupted(case: Case, machine: Machine, root: Path) -> Ending:
     caller = CommandLine(root, environment={"XDG_CACHE_HOME": str(root / "cache")} if case.empty_cache else {})
-    run = caller.start("--verbose", "run", "-k", case.expression, "-n", str(case.workers))
+    run = caller.start("--verbose", "run", *STUBBED, "-k", case.expression, "-n", str(case.workers))
     until(lambda: case.reached(run), case.moment)
     run.signal(case.number, group=case.group)
     said = run.ended()
@@ -168,7 +168,7 @@ def test_what_a_run_left_is_cleaned_up_and_nothing_else(machine: Machine, foreig
         return CommandLine(tmp_path, name)
 
     def begun(name: str, expression: str) -> Started:
-        return caller(name).start("run", "-k", expression, "-n", "1")
+        return caller(name).start("run", *STUBBED, "-k", expression, "-n", "1")
 
     before = machine.engine.inspect("container", foreign)
     goes_on = begun("goes-on", BOTH_JOURNEYS)
