@@ -101,8 +101,10 @@ class Renderer:
         self.folder = folder
         #: Seconds that Helm has taken in all calls together.
         self.helm_seconds = 0.0
-        # A runner of its own, so that `close` ends no command of others.
-        self._helm, self._runner, self._seconds = helm, runner.with_environment(), seconds
+        # A runner of its own, so that `close` ends no command of others. Collecting garbage is a third of a Helm's
+        # short life; only one that needs much memory does.
+        self._runner = runner.with_environment(GOGC="off", GOMEMLIMIT=str(_MOST_MEMORY // 4))
+        self._helm, self._seconds = helm, seconds
         self._pool = ThreadPoolExecutor(_SIDE_BY_SIDE, thread_name_prefix="render")
         self._known: dict[tuple[object, ...], Future[Rendering]] = {}
         self._linted: dict[tuple[object, ...], Future[tuple[str, ...]]] = {}
