@@ -9,7 +9,6 @@ import contextlib
 import functools
 import hashlib
 import secrets
-import socket
 import ssl
 import subprocess
 import threading
@@ -19,6 +18,7 @@ from pathlib import Path
 
 from conformance.api import Api, ApiRefusal, ApiUnreachable
 from conformance.errors import MachineLacks
+from conformance.loopback import free_port
 from conformance.redact import REDACTOR
 from conformance.run import Runner, end_group
 
@@ -126,7 +126,7 @@ class ApiServer:
         tokens.write_text(f"{token},judge,judge,system:masters\n")
         for attempt in range(1, _PORTS + 1):
             with contextlib.ExitStack() as stack:
-                port = _free_port()
+                port = free_port()
                 server = stack.enter_context(self._process(
                     "kube-apiserver",
                     "--etcd-servers", "unix://client:1", "--bind-address", "127.0.0.1", "--secure-port", str(port),
@@ -170,12 +170,6 @@ class ApiServer:
         lines = [line for line in _text(self._log_of(name)).splitlines() if line.strip()]
         telling = [line for line in lines if line.startswith(("E", "F", "Error", "panic")) or '"fatal"' in line]
         return REDACTOR.scrub(" ".join((telling or lines or ["it said nothing"])[-1].split()))[-400:]
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 def _client(port: int, token: str, certificate: Path) -> Api:

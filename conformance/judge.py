@@ -246,8 +246,7 @@ class Judge:
         status = mapping(self.api.get(_CRD, None, crd.name))["status"]
         a_minute_ago = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 60))
         conditions = [{**found, "lastTransitionTime": a_minute_ago} for found in status["conditions"]]
-        self.api.request("PATCH", _CRD.path(None, crd.name, "status"), body={"status": {"conditions": conditions}},
-                         content_type="application/merge-patch+json")  # fmt: skip
+        self.api.merge(_CRD, None, crd.name, {"status": {"conditions": conditions}}, "status")
         time.sleep(0.02)  # nothing tells when the server has taken note; too early costs the two seconds
 
     def _until(self, happened: Callable[[], bool], what: str) -> None:

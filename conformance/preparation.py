@@ -11,7 +11,6 @@ import functools
 import logging
 import tempfile
 from collections.abc import Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,11 +129,10 @@ class Preparation:
     def capture_interrupted(self) -> None:
         """Capture what an interrupt left in clusters, before the sweep."""
         clusters = self.journal.entries(CLUSTER)
-        with ThreadPoolExecutor(len(clusters) or 1) as pool:
-            for entry in clusters:
-                log.info("interrupted: taking the evidence of %s", entry)
-                scene = evidence.Scene.of(entry)
-                pool.submit(evidence.capture, self.report_dir, f"interrupted-{entry.name}", scene)
+        for entry in clusters:
+            log.info("interrupted: taking the evidence of %s", entry)
+        scenes = {f"interrupted-{entry.name}": evidence.Scene.of(entry) for entry in clusters}
+        evidence.capture_all(self.report_dir, scenes)
 
     def context(self) -> Context:
         """Return what was judged and with what."""

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from observe_server import Server, serving
 
 from conformance import checks
+from conformance.api import Api
 from conformance.checks import CORE, EXTENDED, Finding
+from conformance.run import Runner
 
 
 @pytest.fixture
@@ -41,6 +45,17 @@ def registry(monkeypatch: pytest.MonkeyPatch) -> dict[str, checks.Check]:
         yield from ()
 
     return checks.REGISTRY
+
+
+@pytest.fixture
+def served() -> Iterator[tuple[Server, Api]]:
+    with serving() as both:
+        yield both
+
+
+@pytest.fixture
+def runner(tmp_path: Path) -> Runner:
+    return Runner(tmp_path / "home")
 
 
 @pytest.fixture

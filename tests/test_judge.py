@@ -50,6 +50,9 @@ class FakeApi:
     def get(self, _: Resource, __: None, name: str) -> dict[str, Any] | None:
         return self.defined.get(name)
 
+    def merge(self, resource: Resource, _: None, name: str, patch: dict[str, Any], subresource: str) -> None:
+        self.asked.append(("PATCH", resource.path(None, name, subresource), {}))
+
     def delete(self, resource: Resource, _: None, name: str) -> None:
         self.asked.append(("DELETE", resource.path(None, name), {}))
         self.defined.pop(name, None)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
 
 import pytest
-from observe_server import Server, serving
+from observe_server import Server
 
 from conformance.api import Api
 from conformance.errors import Incomplete
@@ -15,12 +14,6 @@ from conformance.observe.availability import Availability, Target
 from conformance.observe.calls import Calls, Lines
 from conformance.observe.deadlines import Deadlines
 from conformance.observe.wait import NotReached
-
-
-@pytest.fixture
-def served() -> Iterator[tuple[Server, Api]]:
-    with serving() as both:
-        yield both
 
 
 def row(

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Iterator
 
 import pytest
-from observe_server import Server, serving
+from observe_server import Server
 
 from conformance.api import Api
 from conformance.manifests import ABSENT, Change, Manifests, ObjectKey
@@ -15,12 +14,6 @@ from conformance.observe.deadlines import Deadline
 from conformance.observe.dry_run import CannotTell, as_declared, with_carried
 from conformance.observe.inventory import Inventory
 from conformance.observe.live_state import Deviation, LiveState, compare
-
-
-@pytest.fixture
-def served() -> Iterator[tuple[Server, Api]]:
-    with serving() as both:
-        yield both
 
 
 def thing(kind: str, name: str, api_version: str = "v1", namespace: str | None = "ns", **more: object) -> dict:

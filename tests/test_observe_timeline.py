@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 
 import pytest
-from observe_server import Server, serving
+from observe_server import Server
 
 from conformance.api import Api, Event
 from conformance.errors import Incomplete
@@ -16,12 +15,6 @@ from conformance.observe.logs import LogLine, refused
 from conformance.observe.timeline import Timeline
 
 AGENTS = ObjectKey("apps", "Deployment", "ns", "agents")
-
-
-@pytest.fixture
-def served() -> Iterator[tuple[Server, Api]]:
-    with serving() as both:
-        yield both
 
 
 def pod(restarts: int = 0, image: str = "", ended: str = "", name: str = "agents-1") -> dict:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 
 import pytest
 from observe_server import Server, serving
@@ -16,12 +15,6 @@ from conformance.observe.wait import NotReached, wait_for, wait_for_one, wait_un
 
 DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment", True, frozenset())
 LONG, NOW = Deadline(20, "a test", "long"), Deadline(0, "a test", "now")
-
-
-@pytest.fixture
-def served() -> Iterator[tuple[Server, Api]]:
-    with serving() as both:
-        yield both
 
 
 def deployment(updated: int, **status: object) -> dict[str, object]:

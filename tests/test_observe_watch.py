@@ -14,12 +14,6 @@ from conformance.observe.watch import State, Stop, states
 CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap", True, frozenset())
 
 
-@pytest.fixture
-def served() -> Iterator[tuple[Server, Api]]:
-    with serving() as both:
-        yield both
-
-
 def config_map(name: str, value: str = "", uid: str = "") -> dict[str, object]:
     return {"metadata": {"name": name, "uid": uid or f"uid-{name}"}, "data": {"value": value}}
 

@@ -40,11 +40,6 @@ def docker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return put
 
 
-@pytest.fixture
-def runner(tmp_path: Path) -> Runner:
-    return Runner(tmp_path / "home")
-
-
 def engine(**more: Any) -> Engine:
     known = {
         "version": "1",

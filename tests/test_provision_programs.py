@@ -18,11 +18,6 @@ RELEASE = pins().release("1.35")
 
 
 @pytest.fixture
-def runner(tmp_path: Path) -> Runner:
-    return Runner(tmp_path / "home")
-
-
-@pytest.fixture
 def on_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     folder = tmp_path / "bin"
     folder.mkdir()

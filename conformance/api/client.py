@@ -165,6 +165,13 @@ class Api:
         return self.request("POST", resource.path(body["metadata"].get("namespace") or namespace), body=body,
                             query=query)  # fmt: skip
 
+    def merge(
+        self, resource: Resource, namespace: str | None, name: str, patch: Body, subresource: str | None = None
+    ) -> Body:
+        """Merge a patch into an object (JSON merge patch): what it does not mention stays, null removes."""
+        return self.request("PATCH", resource.path(namespace, name, subresource), body=patch,
+                            content_type="application/merge-patch+json")  # fmt: skip
+
     def delete(self, resource: Resource, namespace: str | None, name: str, **query: str) -> None:
         """Delete one object; one that is not there is no error."""
         try:

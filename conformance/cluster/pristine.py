@@ -159,10 +159,7 @@ def _delete_one(api: Api, body: Body) -> None:
         if "delete" not in resource.verbs:
             return
         if metadata.get("finalizers") and body["kind"] not in _HOLDERS:
-            api.request(
-                "PATCH", resource.path(namespace, name), body={"metadata": {"finalizers": None}},
-                content_type="application/merge-patch+json",
-            )  # fmt: skip
+            api.merge(resource, namespace, name, {"metadata": {"finalizers": None}})
         api.delete(resource, namespace, name, gracePeriodSeconds="0", propagationPolicy="Background")
 
 

@@ -58,6 +58,11 @@ def steps(path: str) -> list[str]:
     return [re.sub(r"\\(.)", r"\1", key) for key in re.findall(r"(?:[^.\\]|\\.)+", path)]
 
 
+def below(path: str, key: str) -> str:
+    """Return the value path of a key of the mapping at a value path."""
+    return f"{path}.{key.replace('.', chr(92) + '.')}"
+
+
 def nested(path: str, value: object) -> dict[str, Any]:
     """Return the values in which the path leads to the value."""
     *around, last = steps(path)

@@ -6,6 +6,7 @@ import json
 
 from pydantic import Field
 
+from conformance.contract.images import below
 from conformance.contract.parts import EnvironmentName, Label, Part, Text, ValuePath
 
 
@@ -67,7 +68,7 @@ class Migrations(Part):
 
     def at(self, place: str) -> str:
         """Return the value path of the variable below a place that takes variables by name."""
-        return f"{place}.{self.variable.replace('.', chr(92) + '.')}"
+        return below(place, self.variable)
 
     def mode(self, text: str | None) -> str:
         """Return the mode, `skip` or `auto`, that a variable's text means, or None where it is missing."""

@@ -22,7 +22,6 @@ from conformance.observe.rollout import container_statuses, holds, termination, 
 from conformance.observe.timeline import Timeline
 from conformance.observe.wait import NotReached
 
-_MERGE = "application/merge-patch+json"
 #: Seconds in which a new pod that is ready may still end.
 _LATE_SECONDS = 10.0
 
@@ -98,8 +97,7 @@ class Overriding:
 
     def _patch(self, containers: Sequence[dict[str, Any]]) -> None:
         body = {"spec": {"template": {"spec": {"containers": list(containers)}}}}
-        path = self._resource.path(self._namespace, self._key.name)
-        self._api.request("PATCH", path, body=body, content_type=_MERGE)
+        self._api.merge(self._resource, self._namespace, self._key.name, body)
 
     def _new(self, seen: Timeline, known: set[str]) -> list[Body]:
         stories = seen.stories()

@@ -17,14 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import tenacity
 
 from conformance import paths
 from conformance.errors import MachineLacks
 from conformance.provision import runc_bounded
 from conformance.provision.debian import install
 from conformance.provision.pins import pins
-from conformance.provision.progress import step
+from conformance.provision.progress import step, until_there
 from conformance.provision.store import remove_tree
 from conformance.run import Result, Runner
 
@@ -188,13 +187,7 @@ def _start(runner: Runner) -> Engine:
         # It outlives the run: setsid forks, which also ends its tie to the life of this process.
         command = 'exec setsid --fork dockerd --config-file "$0" >>"$1" 2>&1 </dev/null'
         runner.run("sh", "-c", command, folder / "daemon.json", log, timeout=ANSWER_SECONDS, env=_with_sbin())
-        retrying = tenacity.Retrying(
-            stop=tenacity.stop_after_delay(START_SECONDS),
-            wait=tenacity.wait_fixed(0.2),
-            retry=tenacity.retry_if_result(lambda engine: engine is None),
-            retry_error_callback=lambda _: None,
-        )
-        engine = retrying(find, runner)
+        engine = until_there(lambda: find(runner), seconds=START_SECONDS, every=0.2)
     if engine is None:
         said = " ".join(log.read_text(errors="replace").splitlines()[-3:])[-600:]
         raise MachineLacks(

@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import TypeVar
 
+import tenacity
+
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
@@ -49,6 +51,17 @@ def elapsed(started: float) -> str:
     """Return the time since `started` (of `time.monotonic`) as a person says it."""
     seconds = time.monotonic() - started
     return f"{seconds:.1f} s" if seconds < 60 else f"{int(seconds) // 60} min {int(seconds) % 60} s"
+
+
+def until_there(ask: Callable[[], T | None], *, seconds: float, every: float) -> T | None:
+    """Ask again and again until there is something, and return it; None where there is nothing for `seconds`."""
+    retrying = tenacity.Retrying(
+        stop=tenacity.stop_after_delay(seconds),
+        wait=tenacity.wait_fixed(every),
+        retry=tenacity.retry_if_result(lambda found: found is None),
+        retry_error_callback=lambda _: None,
+    )
+    return retrying(ask)
 
 
 def start(work: Callable[[], T]) -> Future[T]:

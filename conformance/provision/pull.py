@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from conformance.errors import CommandFailed, MachineLacks
 from conformance.provision import upstream
 from conformance.provision.engine import Engine
+from conformance.provision.node_image import LABEL
 from conformance.provision.pins import UpstreamImage
 from conformance.provision.progress import step
 from conformance.provision.store import key
@@ -54,22 +57,26 @@ class Puller:
 
     def extract(self, reference: str, path: str, into: Path) -> None:
         """Copy one program out of an image that is in the engine."""
-        name = f"agents-conformance-extract-{key([reference, str(into.parent.parent)])}"
-        self.engine.run("rm", "--force", name, check=False)  # of a run that was killed
-        self.engine.run("create", "--name", name, "--label", "agents-conformance=build", reference, "none")
-        try:
+        with self._opened(reference, into) as name:
             self.engine.run("cp", f"{name}:{path}", into, timeout=PULL_SECONDS)
-        finally:
-            self.engine.run("rm", "--force", name, check=False)
         into.chmod(0o755)
 
     def export(self, reference: str, into: Path) -> None:
         """Write the file system of an image that is in the engine as one tar."""
-        name = f"agents-conformance-export-{key([reference, str(into.parent.parent)])}"
-        self.engine.run("rm", "--force", name, check=False)  # of a run that was killed
-        self.engine.run("create", "--name", name, "--label", "agents-conformance=build", reference, "none")
-        try:
+        with self._opened(reference, into) as name:
             self.engine.run("export", "--output", into, name, timeout=PULL_SECONDS)
+
+    @contextlib.contextmanager
+    def _opened(self, reference: str, into: Path) -> Iterator[str]:
+        """Give the name of a container that only holds an image's files, wanted at `into` in an artefact's folder.
+
+        The name stays the same from run to run: what a killed one left is found and removed by the next.
+        """
+        name = f"{LABEL}-take-{key([reference, str(into.parent.parent)])}"
+        self.engine.run("rm", "--force", name, check=False)
+        self.engine.run("create", "--name", name, "--label", f"{LABEL}=build", reference, "none")
+        try:
+            yield name
         finally:
             self.engine.run("rm", "--force", name, check=False)
 

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tenacity
 import urllib3
 
 from conformance import paths
 from conformance.errors import MachineLacks
+from conformance.loopback import free_port
 from conformance.provision.engine import Engine
 from conformance.provision.node_image import LABEL, NAMESPACE
 from conformance.provision.oci import Entry, ImageFile, write_archive, write_layer
 from conformance.provision.pins import pins
 from conformance.provision.programs import registry_program
-from conformance.provision.progress import step
+from conformance.provision.progress import step, until_there
 from conformance.provision.store import Store, remove_tree
 from conformance.provision.upstream import known
 from conformance.temporary import private_folder
@@ -86,13 +85,7 @@ def ensure(engine: Engine, image: str) -> Registry:
         if not started:  # its port is taken, or its storage gone, or there is none: nothing is lost with it
             engine.run("rm", "--force", NAME, check=False)
             _create(engine, image)
-        retrying = tenacity.Retrying(
-            stop=tenacity.stop_after_delay(START_SECONDS),
-            wait=tenacity.wait_fixed(0.05),
-            retry=tenacity.retry_if_result(lambda found: found is None),
-            retry_error_callback=lambda _: None,
-        )
-        registry = retrying(here, engine)
+        registry = until_there(lambda: here(engine), seconds=START_SECONDS, every=0.05)
     if registry is None:
         said = " ".join(engine.run("logs", "--tail", "5", NAME, check=False).stderr.split())
         raise MachineLacks(f"the local registry did not answer in {START_SECONDS} s; it said: {said}")
@@ -158,7 +151,7 @@ def _create(engine: Engine, image: str) -> None:
     user = [] if engine.rootless else ["--user", f"{os.getuid()}:{os.getgid()}"]
     engine.run(
         "run", "--detach", "--name", NAME, "--label", f"{LABEL}=registry", "--network", NETWORK, *user,
-        "--publish", f"127.0.0.1:{_free_port()}:{PORT}", "--volume", f"{storage}:/var/lib/registry",
+        "--publish", f"127.0.0.1:{free_port()}:{PORT}", "--volume", f"{storage}:/var/lib/registry",
         "--env", "OTEL_TRACES_EXPORTER=none", image,
     )  # fmt: skip
 
@@ -181,12 +174,6 @@ def _answers(registry: Registry) -> bool:
         return urllib3.request("GET", f"http://{registry.push}/v2/", retries=False, timeout=5.0).status == 200
     except urllib3.exceptions.HTTPError:
         return False
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _folder() -> Path:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from conformance.contract import Environment, Layer, Sample, Variable
-from conformance.contract.images import steps
+from conformance.contract.images import below, steps
 from conformance.environment import Seen
 from conformance.kube_yaml import at
 from conformance.rules.trials import Settings, Trials
@@ -155,7 +155,7 @@ def _winner(
 
 
 def _path(layer: Layer, row: Variable) -> str:
-    return f"{layer.values}.{row.name.replace('.', chr(92) + '.')}"
+    return below(layer.values, row.name)
 
 
 def _compatible(case: Case, other: Case) -> bool:

@@ -34,6 +34,13 @@ def with_pods(manifests: Manifests) -> list[Manifest]:
     return [manifest for manifest in manifests.of(POD_KINDS) if manifest.pod_template is not None]
 
 
+def wanted_labels(manifest: Manifest) -> dict[str, Any]:
+    """Return the labels that an object's selector asks for by name and value."""
+    selector = manifest.selector or {}
+    bare = manifest.kind in {"Service", "ReplicationController"}
+    return selector if bare else mapping(selector.get("matchLabels"))
+
+
 def selected(service: Manifest, manifests: Manifests) -> list[Manifest]:
     """Return the objects whose pods a Service selects; none for a Service without a selector."""
     wanted = service.selector or {}

@@ -8,6 +8,7 @@ from typing import Any
 from conformance.checks import EXTENDED, Finding, rule
 from conformance.kube_yaml import at, mapping, mappings
 from conformance.manifests import Manifest, Manifests
+from conformance.rules.ingresses import services
 from conformance.rules.inputs import Pair, Rendered, Version
 from conformance.rules.pods import chosen, containers, port_names, selected
 
@@ -48,8 +49,10 @@ def _unresolved(manifest: Manifest, manifests: Manifests) -> Iterator[tuple[str,
     elif manifest.kind == "NetworkPolicy":
         yield from _policy(manifest, manifests)
     elif manifest.kind == "Ingress":
-        for service, port in _backends(manifest):
-            yield from _service_port(manifest.namespace, service, port, manifests)
+        for service in services(manifest):
+            port = mapping(service.get("port"))
+            number = port.get("name") or port.get("number")
+            yield from _service_port(manifest.namespace, str(service.get("name")), number, manifests)
     elif manifest.kind in {"MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"}:
         for webhook in mappings(manifest.body.get("webhooks")):
             yield from _client(mapping(at(webhook, ("clientConfig", "service"))), manifests)
@@ -81,15 +84,6 @@ def _policy(manifest: Manifest, manifests: Manifests) -> Iterator[tuple[str, str
             name = port.get("port")
             if pods and isinstance(name, str) and not name.isdigit() and name not in known:
                 yield f"ingress on {name}", f"the pods of {_said(pods)} name {_listed(known)}"
-
-
-def _backends(manifest: Manifest) -> Iterator[tuple[str, Any]]:
-    spec = mapping(manifest.body.get("spec"))
-    paths = [path for found in mappings(spec.get("rules")) for path in mappings(at(found, ("http", "paths")))]
-    for backend in (mapping(spec.get("defaultBackend")), *(mapping(path.get("backend")) for path in paths)):
-        service = mapping(backend.get("service"))
-        port = mapping(service.get("port"))
-        yield str(service.get("name")), port.get("name") or port.get("number")
 
 
 def _client(service: dict[str, Any], manifests: Manifests) -> Iterator[tuple[str, str]]:

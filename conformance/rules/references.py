@@ -10,6 +10,7 @@ from typing import Any
 from conformance.checks import EXTENDED, Finding, rule
 from conformance.kube_yaml import at, mapping, mappings, texts
 from conformance.manifests import Manifest, Manifests
+from conformance.rules.ingresses import services
 from conformance.rules.inputs import Rendered
 from conformance.rules.pods import containers, pod_spec, with_pods
 
@@ -120,7 +121,7 @@ def references(manifest: Manifest) -> Iterator[Reference]:
         if target.get("name") and group in {"apps", ""}:
             yield Reference("spec.scaleTargetRef", str(target.get("kind")), str(target["name"]))
     if manifest.kind == "Ingress":
-        yield from _of_ingress(spec)
+        yield from _of_ingress(manifest)
 
 
 def _of_pods(manifest: Manifest) -> Iterator[Reference]:
@@ -170,11 +171,8 @@ def _of_source(path: str, source: dict[str, Any], config_map: str, secret: str) 
             yield Reference(path, kind, str(named["name"]), key)
 
 
-def _of_ingress(spec: dict[str, Any]) -> Iterator[Reference]:
-    paths = [path for found in mappings(spec.get("rules")) for path in mappings(at(found, ("http", "paths")))]
-    backends = [mapping(spec.get("defaultBackend")), *(mapping(path.get("backend")) for path in paths)]
-    for backend in backends:
-        service = mapping(backend.get("service"))
+def _of_ingress(ingress: Manifest) -> Iterator[Reference]:
+    for service in services(ingress):
         # A controller's own actions are written as ports of Services that are none.
         if service.get("name") and at(service, ("port", "name")) != "use-annotation":
             yield Reference("backend", "Service", str(service["name"]))

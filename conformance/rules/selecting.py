@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from conformance.checks import EXTENDED, Finding, rule
-from conformance.kube_yaml import at, mapping
 from conformance.manifests import Manifest
 from conformance.rules.inputs import Rendered
-from conformance.rules.pods import chosen, pod_labels, selected, with_pods
+from conformance.rules.pods import chosen, pod_labels, selected, wanted_labels, with_pods
 
 _WHY = {
     "Service": "it has no endpoint: whoever calls it fails, after an upgrade and after a rollback to this version",
@@ -52,17 +51,12 @@ def _custom(manifest: Manifest) -> bool:
 
 
 def _shown(manifest: Manifest) -> str:
-    wanted = _labels(manifest)
+    wanted = wanted_labels(manifest)
     return ", ".join(f"{name}={value}" for name, value in wanted.items()) or str(manifest.selector)
 
 
-def _labels(manifest: Manifest) -> dict[str, object]:
-    selector = mapping(manifest.selector)
-    return selector if manifest.kind == "Service" else mapping(at(selector, ("matchLabels",)))
-
-
 def _nearest(manifest: Manifest, pods: list[Manifest]) -> str:
-    wanted = _labels(manifest)
+    wanted = wanted_labels(manifest)
     here = [found for found in pods if found.namespace == manifest.namespace]
     if not here:
         return f"the chart has no pods in {manifest.namespace}"

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from conformance.checks import CORE, Finding, rule
-from conformance.kube_yaml import mapping
 from conformance.manifests import WORKLOADS, Manifest, Manifests
 from conformance.rules.inputs import Pair
+from conformance.rules.pods import pod_labels, wanted_labels
 
 #: Kinds whose selector users choose; Jobs and CronJobs get theirs from the API server.
 _SELECTING = WORKLOADS - {"Job", "CronJob"}
@@ -51,7 +51,7 @@ def _changed(pair: Pair, old: Manifest, new: Manifest, why: str) -> Finding:
 
 
 def _difference(old: Manifest, new: Manifest) -> str:
-    was, now = _matched(old), _matched(new)
+    was, now = wanted_labels(old), wanted_labels(new)
     names = [name for name in {**was, **now} if was.get(name) != now.get(name)]
     return f"changes {', '.join(names)}" if names else "is written in another form"
 
@@ -77,7 +77,7 @@ def _lost_pods(pair: Pair, service: Manifest) -> Iterator[Finding]:
 
 def _selects_itself(manifests: Manifests, said: str) -> Iterator[Finding]:
     for workload in manifests.of(_SELECTING):
-        wanted, labels = _matched(workload), _pod_labels(workload)
+        wanted, labels = wanted_labels(workload), pod_labels(workload)
         missing = {name: value for name, value in wanted.items() if labels.get(name) != value}
         if missing and workload.pod_template is not None:
             yield Finding(
@@ -94,24 +94,13 @@ def _selected(service: Manifest, manifests: Manifests) -> list[Manifest]:
 
 
 def _selects(service: Manifest, workload: Manifest) -> bool:
-    wanted, labels = _matched(service), _pod_labels(workload)
+    wanted, labels = wanted_labels(service), pod_labels(workload)
     same = service.namespace == workload.namespace
     return same and bool(wanted) and all(labels.get(name) == value for name, value in wanted.items())
 
 
-def _matched(manifest: Manifest) -> dict[str, Any]:
-    """Return the labels that a selector asks for by name and value."""
-    selector = manifest.selector or {}
-    by_labels = manifest.kind not in {"Service", "ReplicationController"}
-    return mapping(selector.get("matchLabels")) if by_labels else selector
-
-
-def _pod_labels(workload: Manifest) -> dict[str, Any]:
-    return mapping(mapping(mapping(workload.pod_template).get("metadata")).get("labels"))
-
-
 def _labels(manifest: Manifest) -> str:
-    shown = _shown(_matched(manifest))
+    shown = _shown(wanted_labels(manifest))
     expressions = (manifest.selector or {}).get("matchExpressions") if manifest.kind != "Service" else None
     return f"{shown} and {expressions}" if expressions else shown
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import time
 from pathlib import Path
 
 from conformance.api import Api, ApiRefusal, ApiUnreachable
 from conformance.judge import JudgeBinaries
+from conformance.loopback import free_port
 from conformance.observe.deadlines import DEADLINES
 from conformance.observe.wait import wait_for_one
 from conformance.run import Runner, end_group
@@ -24,9 +24,7 @@ class ControlPlane:
     def __init__(self, binaries: JudgeBinaries, runner: Runner, folder: Path) -> None:
         self._binaries, self._runner, self._folder = binaries, runner, folder
         self._server: subprocess.Popen[bytes] | None = None
-        with socket.socket() as found:
-            found.bind(("127.0.0.1", 0))
-            self._port = found.getsockname()[1]
+        self._port = free_port()
         (folder / "certificates").mkdir()
         (folder / "tokens").write_text(f"{_TOKEN},admin,admin,system:masters\n")
         self._etcd = runner.start(

@@ -8,7 +8,6 @@ import gzip
 import io
 import os
 import re
-import socket
 import subprocess
 import tarfile
 from collections.abc import Callable, Iterator
@@ -18,6 +17,8 @@ from pathlib import Path
 
 import pytest
 from command_line import CHART, CONTRACT, CommandLine, Said, write_chart
+
+from conformance.loopback import free_port
 
 pytestmark = pytest.mark.machine
 
@@ -162,12 +163,6 @@ def _git(ref: str = "main", path: str = "mine", repo: str | None = None) -> Call
     return made
 
 
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
 POD = "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\nspec: {containers: [{name: x, image: x}], volumes: [{name: x, hostPath: {path: /var/run}}]}\n"
 ALIASES = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n"
@@ -250,8 +245,8 @@ CHARTS = [
     Case("git over http", _git(repo="http://example.invalid/x"), "seen http"),
     Case("git without the ref", _git(ref="v9"), "seen no v9 in the repository"),
     Case("git without the path", _git(path="other"), "the path other at main, seen none"),
-    Case("unreachable git", _git(repo=f"https://127.0.0.1:{_free_port()}/x.git"), "the repository cannot be reached", status=3),
-    Case("unreachable registry", lambda folder: _rules(folder, f"oci://127.0.0.1:{_free_port()}/charts/mine:1.0.0"), "the registry cannot be reached", status=3),
+    Case("unreachable git", _git(repo=f"https://127.0.0.1:{free_port()}/x.git"), "the repository cannot be reached", status=3),
+    Case("unreachable registry", lambda folder: _rules(folder, f"oci://127.0.0.1:{free_port()}/charts/mine:1.0.0"), "the registry cannot be reached", status=3),
     Case("unresolvable registry", lambda folder: ["run", "--chart", "oci://registry.invalid/charts/mine:1.0.0"], "the registry cannot be reached", status=3),
     Case("registry of another form", lambda folder: _rules(folder, "oci://user:hunter2-hunter2@host"), r"chart source oci://\*\*\*@host: expected oci://"),
 ]  # fmt: skip

@@ -25,18 +25,13 @@ from conformance.manifests import ObjectKey
 from conformance.observe.deadlines import Deadline
 from conformance.observe.inventory import Inventory
 from conformance.observe.wait import wait_for_one
-from conformance.provision import Machine, provision, push_stub
+from conformance.provision import Machine, push_stub
 from conformance.run import Runner
 
 pytestmark = pytest.mark.machine
 
 SOON = Deadline(90, "the test's own objects", "a busy machine is slow")
 CANARIES = ["canary/of+a secret&<7>", "canary-of-the-old-revision", "canary-of-an-unused-value"]
-
-
-@pytest.fixture(scope="module")
-def machine() -> Machine:
-    return provision()
 
 
 @pytest.fixture(scope="module")

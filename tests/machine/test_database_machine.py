@@ -13,15 +13,14 @@ from conformance.database import CONTROLLERS, OWNER, Postgres
 from conformance.errors import CommandFailed, Incomplete
 from conformance.journey.setting import OWN_NAMESPACE
 from conformance.observe.availability import ensure_namespace
-from conformance.provision import provision, push_database
+from conformance.provision import Machine, push_database
 from conformance.run import Runner
 
 pytestmark = pytest.mark.machine
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cluster, Postgres]]:
-    machine = provision()
+def server(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Cluster, Postgres]]:
     image = push_database(machine.database, machine.engine, machine.registry).reference
     journal = Journal.open_new(tmp_path_factory.mktemp("state") / paths.APP / "runs")
     runner = Runner(journal.make_folder("home"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ import pytest
 
 from conformance.judge import Judge
 from conformance.provision import Tools
-from conformance.provision import tools as provisioned
 from conformance.render import Renderer, ValuesSet
 from conformance.rules import Rules, load
 from conformance.rules.inputs import Given
@@ -33,22 +32,6 @@ MORE: Mapping[str, Mapping[str, Any]] = {
     "worker": {"networkPolicy": {"enabled": True}, "autoscaling": {"enabled": True}, "audit": {"enabled": True}},
 }
 GIVEN = Given("shop", {"registry": frozenset({".dockerconfigjson"}), "worker-token": frozenset({"token"})})
-
-
-@pytest.fixture(scope="module")
-def tools() -> Tools:
-    return provisioned()
-
-
-@pytest.fixture(scope="module")
-def runner(tmp_path_factory: pytest.TempPathFactory) -> Runner:
-    return Runner(tmp_path_factory.mktemp("home"))
-
-
-@pytest.fixture(scope="module")
-def judge(tools: Tools, runner: Runner, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judge]:
-    with Judge(tools.judge, runner, tmp_path_factory.mktemp("judge")) as found:
-        yield found
 
 
 def scaffold(folder: Path, tools: Tools, runner: Runner) -> Path:

@@ -17,7 +17,7 @@ from command_line import STUBBED, CommandLine, Said, Started, until
 from conformance import paths
 from conformance.cluster import containers
 from conformance.interrupts import INTERRUPTED, SAME_SECONDS
-from conformance.provision import Machine, provision
+from conformance.provision import Machine
 
 pytestmark = pytest.mark.machine
 
@@ -97,11 +97,6 @@ def _interrupted(case: Case, machine: Machine, root: Path) -> Ending:
     said = run.ended()
     nodes = [node.name for node in containers.nodes(machine.engine) if node.mounts_from(caller.state)]
     return Ending(said, caller.here / "report", caller.left(), caller.processes(), nodes)
-
-
-@pytest.fixture(scope="module")
-def machine() -> Machine:
-    return provision()
 
 
 @pytest.fixture(scope="module")

@@ -21,27 +21,11 @@ from conformance.observe.live_state import LiveState, compare
 from conformance.observe.timeline import Timeline
 from conformance.observe.wait import wait_for
 from conformance.provision import Tools
-from conformance.provision import tools as provisioned
 from conformance.run import Runner
 
 pytestmark = pytest.mark.machine
 
 PATIENT = Deadline(60, "a test", "the API server takes some seconds to start")
-
-
-@pytest.fixture(scope="module")
-def tools() -> Tools:
-    return provisioned()
-
-
-@pytest.fixture(scope="module")
-def plane(tools: Tools, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    runner = Runner(tmp_path_factory.mktemp("home"))
-    running = ControlPlane(tools.judge, runner, tmp_path_factory.mktemp("control-plane"))
-    try:
-        yield running.start()
-    finally:
-        running.close()
 
 
 def config_map(name: str, value: str) -> dict[str, object]:

@@ -19,8 +19,6 @@ from reference_platform.settings import Settings
 
 from conformance import paths
 from conformance.api import Api, Body
-from conformance.provision import tools
-from conformance.run import Runner
 
 pytestmark = pytest.mark.machine
 
@@ -36,17 +34,11 @@ class Forgetting:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
-    runner = Runner(tmp_path_factory.mktemp("home"))
-    plane = ControlPlane(tools().judge, runner, tmp_path_factory.mktemp("plane"))
-    try:
-        plane.start()
-        for file in sorted(CRDS.glob("*.yaml")):
-            plane.api.create(yaml.safe_load(file.read_text()))
-        until(lambda: {"Agent", "AgentProvider", "AgentRun"} <= served(plane.api), "the definitions to be served")
-        yield plane
-    finally:
-        plane.close()
+def server(plane: ControlPlane) -> ControlPlane:
+    for file in sorted(CRDS.glob("*.yaml")):
+        plane.api.create(yaml.safe_load(file.read_text()))
+    until(lambda: {"Agent", "AgentProvider", "AgentRun"} <= served(plane.api), "the definitions to be served")
+    return plane
 
 
 def served(api: Api) -> set[str]:

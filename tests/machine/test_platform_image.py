@@ -7,18 +7,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from conformance.provision import Machine, provision, push_platform
+from conformance.provision import Machine, push_platform
 from conformance.provision.platform import VERSIONS, own_source
 
 pytestmark = pytest.mark.machine
 
 BASE, IMAGE = "agents-conformance-test-base", "agents-conformance-test-platform"
 MEGABYTE = 1_000_000
-
-
-@pytest.fixture(scope="module")
-def machine() -> Machine:
-    return provision()
 
 
 @pytest.fixture(scope="module")

@@ -25,15 +25,9 @@ NAME = "agents-conformance-test-upstream"
 
 
 @pytest.fixture(scope="module")
-def ready() -> Machine:
-    """The machine as it is, by whatever way it was made ready."""
-    return provision.provision()
-
-
-@pytest.fixture(scope="module")
-def mirror(ready: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def mirror(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A registry of its own, without a volume, that has the node image and the other upstream images."""
-    engine, folder = ready.engine, tmp_path_factory.mktemp("upstream")
+    engine, folder = machine.engine, tmp_path_factory.mktemp("upstream")
     image = registry.image_here(engine)
     assert image is not None
     engine.run("rm", "--force", "--volumes", NAME, check=False)
@@ -41,15 +35,15 @@ def mirror(ready: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     try:
         address = engine.run("port", NAME, "5000/tcp").stdout.split()[0]
         for name, program, tag in (
-            ("kube-apiserver", ready.judge.kube_apiserver, RELEASE.version),
-            ("etcd", ready.judge.etcd, RELEASE.etcd),
+            ("kube-apiserver", machine.judge.kube_apiserver, RELEASE.version),
+            ("etcd", machine.judge.etcd, RELEASE.etcd),
         ):
             layer = write_layer(folder / f"{name}.tar", [Entry(f"/usr/local/bin/{name}", program)])
             _retry_push(address, name, tag, ImageFile((layer,)))
         python = f"{NAME}:python"
-        engine.run("import", ready.platform / "root.tar", python, timeout=600)
+        engine.run("import", machine.platform / "root.tar", python, timeout=600)
         for source, target in (
-            (ready.node.reference, f"{address}/kindest/node:{RELEASE.version}"),
+            (machine.node.reference, f"{address}/kindest/node:{RELEASE.version}"),
             (image, f"{address}/library/registry:{pins().images['registry']['tag']}"),
             (
                 image,
@@ -66,10 +60,15 @@ def mirror(ready: Machine, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 
 @pytest.fixture
-def empty(tmp_path: Path, ready: Machine, mirror: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runner]:
+def empty(tmp_path: Path, machine: Machine, mirror: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runner]:
     """An empty cache and state, the tools on PATH, and everything else to be had from the mirror alone."""
     (tmp_path / "bin").mkdir()
-    programs = {"kind": ready.kind, "helm3": ready.helm3, "helm4": ready.helm4, "kustomize": ready.kustomize}
+    programs = {
+        "kind": machine.kind,
+        "helm3": machine.helm3,
+        "helm4": machine.helm4,
+        "kustomize": machine.kustomize,
+    }
     for name, program in programs.items():
         (tmp_path / "bin" / name).symlink_to(program)
     monkeypatch.setenv("PATH", f"{tmp_path}/bin", prepend=":")
@@ -81,10 +80,10 @@ def empty(tmp_path: Path, ready: Machine, mirror: str, monkeypatch: pytest.Monke
     runner = default_runner()
     yield Runner(runner.home, record=tmp_path / "commands.jsonl")
     names = "{{.Repository}}:{{.Tag}} {{.Repository}}@{{.Digest}}"
-    listed = ready.engine.run("image", "ls", "--digests", "--format", names).stdout.split()
+    listed = machine.engine.run("image", "ls", "--digests", "--format", names).stdout.split()
     for reference in listed:
         if reference.startswith(mirror):
-            ready.engine.run("image", "rm", reference, check=False)
+            machine.engine.run("image", "rm", reference, check=False)
 
 
 def test_an_empty_cache_is_filled_by_pulls_alone(empty: Runner, mirror: str, tmp_path: Path) -> None:
@@ -112,7 +111,7 @@ def test_an_empty_cache_is_filled_by_pulls_alone(empty: Runner, mirror: str, tmp
     built = [command for command in commands if {"install", "build"} & set(command[1:2])]
     # The stub is the suite's own: there is nowhere to pull it from.
     assert [command[-1] for command in built] == ["."]
-    assert not [command for command in commands if Path(command[0]).name == "mmdebstrap"]
+    assert not [command for command in commands if "mmdebstrap" in command]
     assert (machine.platform / "root.tar").is_file()
     assert provision.push_platform(machine.platform, machine.registry, "1.0").keys() >= {"control-plane", "runner"}
 
@@ -122,12 +121,12 @@ def test_an_empty_cache_is_filled_by_pulls_alone(empty: Runner, mirror: str, tmp
 
 
 def test_another_content_under_the_tag_is_refused(
-    empty: Runner, mirror: str, ready: Machine, tmp_path: Path
+    empty: Runner, mirror: str, machine: Machine, tmp_path: Path
 ) -> None:
     first = provision.provision(runner=empty)
     layer = write_layer(tmp_path / "other.tar", [Entry("/kind/version", b"another")])
     push(mirror, "kindest/node", RELEASE.version, ImageFile((layer,)))
-    ready.engine.run("image", "rm", first.node.reference)
+    machine.engine.run("image", "rm", first.node.reference)
     with pytest.raises(MachineLacks, match="changed under the tag"):
         provision.provision(runner=empty)
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from conformance.judge import Judge
 from conformance.manifests import Manifests
-from conformance.provision import tools as provisioned
 from conformance.replacing import Replacement, Replacer
-from conformance.run import Runner
 
 pytestmark = pytest.mark.machine
 
@@ -21,10 +18,8 @@ LABELS = {"app": "a"}
 
 
 @pytest.fixture(scope="module")
-def replacer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replacer]:
-    runner = Runner(tmp_path_factory.mktemp("home"))
-    with Judge(provisioned().judge, runner, tmp_path_factory.mktemp("judge")) as judge:
-        yield Replacer(judge)
+def replacer(judge: Judge) -> Replacer:
+    return Replacer(judge)
 
 
 def body(kind: str, version: str, **more: Any) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from conformance.chart import Chart, reference_chart
 from conformance.judge import Judge
 from conformance.manifests import Manifests
 from conformance.provision import Tools
-from conformance.provision import tools as provisioned
 from conformance.refusal import Refusal
 from conformance.render import Renderer, ValuesSet
 from conformance.rules import load, opened, require_usable
@@ -20,22 +19,6 @@ from conformance.run import Runner
 from conformance.subject import Subject, placeholders
 
 pytestmark = pytest.mark.machine
-
-
-@pytest.fixture(scope="module")
-def tools() -> Tools:
-    return provisioned()
-
-
-@pytest.fixture(scope="module")
-def runner(tmp_path_factory: pytest.TempPathFactory) -> Runner:
-    return Runner(tmp_path_factory.mktemp("home"))
-
-
-@pytest.fixture(scope="module")
-def judge(tools: Tools, runner: Runner, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judge]:
-    with Judge(tools.judge, runner, tmp_path_factory.mktemp("judge")) as found:
-        yield found
 
 
 @pytest.fixture(params=[3, 4])
