@@ -14,6 +14,7 @@ from provision_registry import FakeRegistry
 
 from conformance.errors import CommandFailed, MachineLacks
 from conformance.provision import host_programs, upstream
+from conformance.provision.engine import Engine
 from conformance.provision.fetch import Unreachable, fetch
 from conformance.provision.oci import ARCHITECTURE, Entry, write_layer
 from conformance.provision.pins import UpstreamImage, pins
@@ -77,6 +78,8 @@ class FakeEngine:
     def inspect(self, _: str, reference: str) -> dict[str, Any]:
         name = reference.rpartition(":")[0].removeprefix("docker.io/")
         return {"RepoDigests": ["other/name@sha256:x", f"{name}@{self.has[reference]}"]}
+
+    digests = Engine.digests
 
     def pulls(self) -> int:
         return len([words for words in self.ran if words[0] == "pull"])

@@ -12,11 +12,11 @@ from pydantic import Field, PrivateAttr
 from conformance.chart.address import seen_from
 from conformance.contract.allowances import Absent, Accepted, AllowedWarning, Kept
 from conformance.contract.checksums import Checksums
+from conformance.contract.database import Database
 from conformance.contract.environment import Environment
 from conformance.contract.migrations import Migrations
 from conformance.contract.parts import (
     Crds,
-    Database,
     Example,
     Gitops,
     ImagePaths,

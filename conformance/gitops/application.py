@@ -17,7 +17,6 @@ GROUP = "argoproj.io"
 REFRESH = "argocd.argoproj.io/refresh"
 #: What Argo CD marks objects of its own with.
 TRACKING = "argocd.argoproj.io/tracking-id"
-_MERGE = "application/merge-patch+json"
 #: How an operation ends without having synced.
 _FAILED = frozenset({"Failed", "Error"})
 
@@ -186,7 +185,8 @@ class Applications:
 
     def read(self, name: str) -> Application:
         """Return one as it is now. Raises `ApiRefusal` where there is none."""
-        return Application(self._api.request("GET", self._path(name)))
+        path = self._api.resource(GROUP, "Application").path(self._namespace, name)
+        return Application(self._api.request("GET", path))
 
     def refresh(self, name: str) -> None:
         """Have the controller look at git at once."""
@@ -234,7 +234,4 @@ class Applications:
         return Application(found or {})
 
     def _patch(self, name: str, body: Body) -> None:
-        self._api.request("PATCH", self._path(name), body=body, content_type=_MERGE)
-
-    def _path(self, name: str) -> str:
-        return self._api.resource(GROUP, "Application").path(self._namespace, name)
+        self._api.merge(self._api.resource(GROUP, "Application"), self._namespace, name, body)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -14,8 +13,6 @@ from conformance.journey.journeys import Journey
 from conformance.manifests import ObjectKey
 from conformance.observe.live_state import Deviation, LiveState
 from conformance.subject import BASELINE, CANDIDATE
-
-log = logging.getLogger(__name__)
 
 #: Looks at git after a revert, during which the Application must stay as it is.
 REFRESHES = 3
@@ -47,7 +44,6 @@ class Delivery(Journey):
         self._reverted: dict[str, Reverted | Exception] = {}
         #: What is delivered first and gone back to; without a baseline there is only the candidate.
         self._start = BASELINE if setting.subject.baseline else CANDIDATE
-        self._populated: dict[str, LiveState] = {}
         self._spoilt = ""
 
     def delivered(self) -> GitStage:
@@ -131,13 +127,6 @@ class Delivery(Journey):
         if not isinstance(stage, GitStage):
             raise TypeError("a delivery's stages are of commits")
         return stage
-
-    def _populate(self, side: str) -> None:
-        try:
-            self._setting.apply_examples(side)
-        except Incomplete as refused:
-            log.info("%s", refused)
-        self._populated[side] = self._setting.live_state()
 
     def _change(
         self, name: str, wanted: Wanted, between: Callable[[str], object] = lambda _side: None

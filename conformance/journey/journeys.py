@@ -71,6 +71,14 @@ class Journey:
             raise stage
         return stage
 
+    def _populate(self, side: str) -> None:
+        """Apply a side's examples. What keeps them from it is told by the state that follows."""
+        try:
+            self._setting.apply_examples(side)
+        except Incomplete as refused:
+            log.info("%s", refused)
+        self._populated[side] = self._setting.live_state()
+
 
 def needed(stage: Stage) -> Stage:
     """Return a stage. Raises `Incomplete` where it did not end ready."""
@@ -126,12 +134,16 @@ class Installed(Journey):
                     yield changed.with_variable(migrations.variable, value)
 
 
-class Lifecycle(Journey):
-    """The baseline installed, upgraded to the candidate, rolled back; with examples applied at each version."""
+class FromBaseline(Journey):
+    """What begins with the baseline, installed on a pristine cluster."""
 
     def installed(self) -> Stage:
         """Return the baseline's install. Raises `Incomplete` when it did not become ready."""
         return needed(self._once("installed", lambda: self._setting.install(BASELINE)))
+
+
+class Lifecycle(FromBaseline):
+    """The baseline installed, upgraded to the candidate, rolled back; with examples applied at each version."""
 
     def upgraded(self) -> Stage:
         """Return the upgrade to the candidate, with the baseline's examples there."""
@@ -193,14 +205,6 @@ class Lifecycle(Journey):
             self._in_flight[operation] = Incomplete(f"{run} had ended before the {operation} had: make it longer")
         return stage
 
-    def _populate(self, side: str) -> None:
-        """Apply a side's examples. What keeps them from it is told by the state that follows."""
-        try:
-            self._setting.apply_examples(side)
-        except Incomplete as refused:
-            log.info("%s", refused)
-        self._populated[side] = self._setting.live_state()
-
     def _upgrade(self) -> Stage:
         self.installed()
         self._populate(BASELINE)
@@ -224,12 +228,8 @@ class Crowded(Journey):
         return self._once("ready", lambda: self._setting.install(CANDIDATE, nested(replicas, 2)))
 
 
-class Blocked(Journey):
+class Blocked(FromBaseline):
     """The baseline, upgraded while the database refuses every change to its schema; then out of it again."""
-
-    def installed(self) -> Stage:
-        """Return the baseline's install. Raises `Incomplete` when it did not become ready."""
-        return needed(self._once("installed", lambda: self._setting.install(BASELINE)))
 
     def blocked(self) -> Stage:
         """Return the upgrade to the candidate, whose migration fails."""

@@ -71,9 +71,7 @@ def push_from_engine(reference: str, name: str, engine: Engine, registry: Regist
     target = f"{registry.push}/{name}:{tag}"
     engine.run("tag", reference, target)
     engine.run("push", "--quiet", target, timeout=PUSH_SECONDS)
-    said = engine.inspect("image", target) or {}
-    names = [known_as.partition("@") for known_as in said.get("RepoDigests") or ()]
-    found = [at for known_as, _, at in names if known_as == f"{registry.push}/{name}"]
-    if not found:
+    digest = engine.digests(target).get(f"{registry.push}/{name}")
+    if digest is None:
         raise MachineLacks(f"the engine names no digest for {target} after pushing it to the local registry")
-    return Image(f"{registry.pull}/{name}", tag, found[0])
+    return Image(f"{registry.pull}/{name}", tag, digest)

@@ -68,6 +68,12 @@ class Engine:
         found = json.loads(result.stdout) if result.status == 0 else []
         return found[0] if found else None
 
+    def digests(self, reference: str) -> dict[str, str]:
+        """Return the digests by which an image that is here is known, by its repository's names."""
+        said = self.inspect("image", reference) or {}
+        found = (known_as.partition("@") for known_as in said.get("RepoDigests") or ())
+        return {name: digest for name, _, digest in found}
+
 
 def _engine(values: Mapping[str, Any], *runner: Any) -> Engine:  # noqa: ANN401
     return Engine(**values, runner=Runner(*runner))

@@ -81,10 +81,9 @@ class Puller:
             self.engine.run("rm", "--force", name, check=False)
 
     def _digest(self, reference: str, repository: str) -> str:
-        said = self.engine.inspect("image", reference) or {}
         short = repository.removeprefix("docker.io/")
-        for reference_by_digest in said.get("RepoDigests") or ():
-            name, _, found = reference_by_digest.partition("@")
-            if name in (repository, short, short.removeprefix("library/")):
-                return str(found)
+        known = self.engine.digests(reference)
+        for name in (repository, short, short.removeprefix("library/")):
+            if name in known:
+                return known[name]
         raise MachineLacks(f"the engine names no digest for {reference} after pulling it")
