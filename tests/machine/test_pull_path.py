@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from conformance import provision
+from conformance import paths, provision
 from conformance.errors import MachineLacks
 from conformance.provision import Machine, node_image, registry
 from conformance.provision.machine import default_runner
@@ -75,8 +75,15 @@ class Filled:
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory, ready: Machine, mirror: str) -> Iterator[Filled]:
-    """What provisioning makes of an empty cache, with the tools on PATH and the rest to be had from the mirror."""
+    """What provisioning makes of an empty cache, with the tools on PATH and the rest to be had from the mirror.
+
+    The stub alone is there: it is the suite's own, and nowhere to be pulled from.
+    """
     folder = tmp_path_factory.mktemp("empty")
+    there = ready.stub.parent
+    artefacts = folder / "cache" / there.relative_to(paths.cache().parent).parent
+    artefacts.mkdir(parents=True)
+    (artefacts / there.name).symlink_to(there)
     (folder / "bin").mkdir()
     programs = {"kind": ready.kind, "helm3": ready.helm3, "helm4": ready.helm4, "kustomize": ready.kustomize}
     for name, program in programs.items():
@@ -118,9 +125,7 @@ def test_an_empty_cache_is_filled_by_pulls_alone(filled: Filled, mirror: str) ->
     assert "pulled" in str(machine.judge.kube_apiserver)
 
     commands = filled.commands()
-    # The stub is the suite's own: there is nowhere to pull it from.
-    assert [command[-1] for command in commands if _makes(command)] == ["."]
-    assert not [command for command in commands if "mmdebstrap" in command]
+    assert not [command for command in commands if _makes(command) or "mmdebstrap" in command]
     assert (machine.platform / "root.tar").is_file()
     assert provision.push_platform(machine.platform, machine.registry, "1.0").keys() >= {"control-plane", "runner"}
 
