@@ -74,20 +74,19 @@ class Filled:
 
 
 @pytest.fixture(scope="module")
-def filled(tmp_path_factory: pytest.TempPathFactory, ready: Machine, mirror: str) -> Iterator[Filled]:
+def filled(tmp_path_factory: pytest.TempPathFactory, machine: Machine, mirror: str) -> Iterator[Filled]:
     """What provisioning makes of an empty cache, with the tools on PATH and the rest to be had from the mirror.
 
     The stub alone is there: it is the suite's own, and nowhere to be pulled from.
     """
     folder = tmp_path_factory.mktemp("empty")
-    there = ready.stub.parent
+    there = machine.stub.parent
     artefacts = folder / "cache" / there.relative_to(paths.cache().parent).parent
     artefacts.mkdir(parents=True)
     (artefacts / there.name).symlink_to(there)
     (folder / "bin").mkdir()
-    programs = {"kind": ready.kind, "helm3": ready.helm3, "helm4": ready.helm4, "kustomize": ready.kustomize}
-    for name, program in programs.items():
-        (folder / "bin" / name).symlink_to(program)
+    for name in ("kind", "helm3", "helm4", "kustomize"):
+        (folder / "bin" / name).symlink_to(getattr(machine, name))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", f"{folder}/bin", prepend=":")
         patch.setenv("XDG_CACHE_HOME", str(folder / "cache"))
@@ -98,10 +97,10 @@ def filled(tmp_path_factory: pytest.TempPathFactory, ready: Machine, mirror: str
         runner = Runner(default_runner().home, record=folder / "commands.jsonl")
         yield Filled(provision.provision(runner=runner), runner, folder)
     names = "{{.Repository}}:{{.Tag}} {{.Repository}}@{{.Digest}}"
-    listed = ready.engine.run("image", "ls", "--digests", "--format", names).stdout.split()
+    listed = machine.engine.run("image", "ls", "--digests", "--format", names).stdout.split()
     for reference in listed:
         if reference.startswith(mirror):
-            ready.engine.run("image", "rm", reference, check=False)
+            machine.engine.run("image", "rm", reference, check=False)
 
 
 def test_an_empty_cache_is_filled_by_pulls_alone(filled: Filled, mirror: str) -> None:
@@ -137,11 +136,11 @@ def test_what_is_there_is_not_had_again(filled: Filled) -> None:
 
 
 def test_another_content_under_the_tag_is_refused(
-    filled: Filled, mirror: str, ready: Machine, tmp_path: Path
+    filled: Filled, mirror: str, machine: Machine, tmp_path: Path
 ) -> None:
     layer = write_layer(tmp_path / "other.tar", [Entry("/kind/version", b"another")])
     push(mirror, "kindest/node", RELEASE.version, ImageFile((layer,)))
-    ready.engine.run("image", "rm", filled.machine.node.reference)
+    machine.engine.run("image", "rm", filled.machine.node.reference)
     with pytest.raises(MachineLacks, match="changed under the tag"):
         provision.provision(runner=filled.runner)
 
