@@ -57,7 +57,7 @@ ABSENT = Absent()
 
 @dataclass(frozen=True)
 class Change:
-    """One field that differs; `ABSENT` where one side lacks it. A path reads `spec.containers[agents].image`."""
+    """One field that differs; `ABSENT` where one side lacks it. A path reads `spec.containers[server].image`."""
 
     path: str
     expected: Any

@@ -54,10 +54,6 @@ class Deadlines:
         15, "an object that the control plane makes by itself",
         "controllers act within a second; a busy machine may let them wait",
     )  # fmt: skip
-    definition_served: Deadline = Deadline(
-        15, "a CustomResourceDefinition to be served",
-        "the API server establishes one within a second of its creation",
-    )  # fmt: skip
     api_server_back: Deadline = Deadline(
         60, "the API server to answer again",
         "the kubelet restarts a static pod within 20 s, and it needs another 5 s to be ready",

@@ -31,7 +31,7 @@ WATCHED = (
 class Timeline:
     """What was seen in a namespace while it was open, objects that were there before marked as such.
 
-    Open it before the operation: `with Timeline(api, "agents") as seen: …`. It can be read while it is open and
+    Open it before the operation: `with Timeline(api, namespace) as seen: …`. It can be read while it is open and
     afterwards. Every reading raises `Incomplete` where a watch was lost for good, because then something may have
     been missed.
     """

@@ -85,7 +85,7 @@ def _misjudged(trials: Trials, spelling: Spelling, rendering: Rendering) -> tupl
 @rule(
     "migrations/explicit-skip-kept",
     level=CORE,
-    seed="003 Config Mapping: controllers.env.vars.JANGAR_MIGRATIONS",
+    seed="003 Config Mapping: the controllers' own variable",
     needs=("migrations",),
 )
 def explicit_skip_kept(trials: Trials) -> Iterator[Finding]:
