@@ -26,14 +26,18 @@ def _states(journal, *kinds):
     return {entry.name: entry.state for entry in journal.entries(*kinds)}
 
 
-def _python(script, *arguments):
-    """Start a Python process that prints one line when it is where the test wants it."""
-    process = subprocess.Popen(
+def _start(script, *arguments):
+    return subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(script), *map(str, arguments)],
         stdout=subprocess.PIPE,
         text=True,
         env={"PYTHONPATH": str(Path(__file__).parents[1])},
     )
+
+
+def _python(script, *arguments):
+    """Start a Python process that prints one line when it is where the test wants it."""
+    process = _start(script, *arguments)
     return process, process.stdout.readline().strip()
 
 
@@ -73,9 +77,8 @@ def test_many_processes_append_to_one_journal(root):
         from conformance.cluster.journal import Journal
         journal = Journal(Path(sys.argv[1])).join()
         for number in range(50): journal.record("folder", f"{sys.argv[2]}-{number}", text="x" * 300)
-        print("done", flush=True)
     """
-    processes = [_python(script, journal.folder, worker)[0] for worker in range(3)]
+    processes = [_start(script, journal.folder, worker) for worker in range(3)]
     assert [process.wait() for process in processes] == [0, 0, 0]
     assert len(journal.entries(FOLDER)) == 150
     assert {int(entry.name) for entry in journal.entries(PROCESS)} == {os.getpid(), *(p.pid for p in processes)}

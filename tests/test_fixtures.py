@@ -16,7 +16,7 @@ from conformance.run import Runner
 
 FIXTURES = paths.bundle("fixtures")
 CHART = FIXTURES / "charts" / "agents"
-PLATFORM = paths.bundle("fixtures") / "platform"
+PLATFORM = FIXTURES / "platform"
 PATCHES = FIXTURES / "charts" / "patches"
 MUTANTS = sorted(path.parent for path in (FIXTURES / "mutants").glob("*/mutant.yaml"))
 OVERLAY = FIXTURES / "contracts" / "agents" / "gitops"
@@ -25,12 +25,12 @@ GROUP, KINDS = "agents.proompteng.ai", {"Agent", "AgentProvider", "AgentRun"}
 
 
 def read(path: Path) -> Any:
-    return yaml.safe_load(path.read_text())
+    return yaml.load(path.read_text(), yaml.CSafeLoader)
 
 
-def apply(patch: Path, chart: Path) -> None:
-    git = Runner(chart.parent, {"GIT_CEILING_DIRECTORIES": str(chart.parent)})
-    git.run("git", "apply", "-p1", "--whitespace=error", patch, timeout=30, cwd=chart)
+def apply(patch: Path, folder: Path, *words: str) -> None:
+    git = Runner(folder.parent, {"GIT_CEILING_DIRECTORIES": str(folder.parent)})
+    git.run("git", "apply", "-p1", "--whitespace=error", *words, patch, timeout=30, cwd=folder)
 
 
 @pytest.fixture(scope="module")
@@ -96,22 +96,20 @@ def test_new_fields_are_additive(charts: dict[str, Path]) -> None:
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda folder: folder.name)
-def test_mutant_applies(charts: dict[str, Path], tmp_path: Path, mutant: Path) -> None:
+def test_mutant_applies(charts: dict[str, Path], mutant: Path) -> None:
     declared = read(mutant / "mutant.yaml")
     assert set(declared) <= {"name", "about", "report", "side", "caught_by"}
     assert declared["name"] == mutant.name
     assert declared["about"].endswith((".", ")"))
     assert declared["report"]
     sides = {"candidate": ["0.9.2"], "baseline": ["0.9.1"], "both": ["0.9.1", "0.9.2"]}
-    for side in sides[declared.get("side", "candidate")]:
-        if (mutant / "chart.patch").is_file():
-            shutil.copytree(charts[side], tmp_path / side)
-            apply(mutant / "chart.patch", tmp_path / side)
-    for part, whole in (("platform", PLATFORM), ("overlay", OVERLAY)):
-        if (mutant / f"{part}.patch").is_file():
-            shutil.copytree(whole, tmp_path / part)
-            apply(mutant / f"{part}.patch", tmp_path / part)
-    assert list(mutant.glob("*.patch"))
+    broken = sides[declared.get("side", "candidate")]
+    wholes = {"chart": [charts[side] for side in broken], "platform": [PLATFORM], "overlay": [OVERLAY]}
+    patches = list(mutant.glob("*.patch"))
+    assert patches
+    for patch in patches:
+        for whole in wholes[patch.stem]:
+            apply(patch, whole, "--check")
 
 
 def test_every_id_is_the_named_catcher_of_a_mutant() -> None:

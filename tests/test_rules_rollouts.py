@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from made_up import rendering
 
 from conformance.contract import load
@@ -80,7 +79,7 @@ def trials(
             "metadata": {"name": "settings"},
             "data": values["settings"],
         }
-        return rendering(yaml.safe_dump(workload), yaml.safe_dump(config))
+        return rendering(json.dumps(workload), json.dumps(config))
 
     def submit(settings: Mapping[str, Any]) -> Future[Rendering]:
         future: Future[Rendering] = Future()

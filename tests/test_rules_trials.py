@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from made_up import rendering
 
 from conformance.checks import Finding
@@ -112,9 +111,8 @@ def _kept(values: Any, settings: Any) -> Any:
 
 def _deployment(name: str, env: list[dict[str, Any]]) -> str:
     spec = {"template": {"spec": {"containers": [{"name": "main", "env": env}]}}}
-    return yaml.safe_dump(
-        {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec}
-    )
+    # JSON is YAML, and made in a tenth of the time.
+    return json.dumps({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec})
 
 
 RULES = [
