@@ -44,6 +44,7 @@ TRIAL_DEADLINES = dataclasses.replace(
     workloads_ready=_HALF.workloads_ready,
     helm_operation=_HALF.helm_operation,
     run_ended=_HALF.run_ended,
+    application_settled=_HALF.application_settled,
 )
 
 

@@ -16,7 +16,9 @@ from conformance.journey import Delivery, judging, judging_git
 )
 def test_revert_one_sync(delivery: Delivery) -> Iterator[Finding]:
     """Reverting the commit of a version brings back all of the prior state within one sync, and it stays so."""
+    yield from judging_git.not_settled(delivery.first())
     reverted = delivery.both()
+    yield from judging_git.not_settled(reverted.changed)
     yield from judging_git.not_reverted(delivery.contract, reverted)
     if delivery.contract.crds and delivery.contract.examples:
         yield from judging.lost_custom_resources(delivery.contract, delivery.lives())
@@ -31,8 +33,8 @@ def test_revert_one_sync(delivery: Delivery) -> Iterator[Finding]:
 def test_revert_values_only(delivery: Delivery) -> Iterator[Finding]:
     """Reverting a commit that changed only the images in the values brings back all of the prior state."""
     reverted = delivery.values_only()
-    yield from judging.other_images(delivery.contract, reverted.changed)
     yield from judging_git.not_reverted(delivery.contract, reverted)
+    yield from judging.other_images(delivery.contract, reverted.changed.settled())
 
 
 @scenario(
@@ -43,7 +45,33 @@ def test_revert_values_only(delivery: Delivery) -> Iterator[Finding]:
 )
 def test_revert_chart_only(delivery: Delivery) -> Iterator[Finding]:
     """Reverting a commit that changed only the chart's version brings back all of the prior state."""
-    yield from judging_git.not_reverted(delivery.contract, delivery.chart_only())
+    reverted = delivery.chart_only()
+    yield from judging_git.not_reverted(delivery.contract, reverted)
+    reverted.changed.settled()
+
+
+@scenario(
+    "gitops/revert-chart-and-values",
+    level=EXTENDED,
+    seed="000 Acceptance: chart upgrades do not require manual cleanup for optional features",
+    needs=("gitops", "baseline"),
+)
+def test_revert_chart_and_values(delivery: Delivery) -> Iterator[Finding]:
+    """Reverting a commit of a version, its images and the values of optional features takes all of it away."""
+    reverted = delivery.both_and_values()
+    yield from judging_git.not_reverted(delivery.contract, reverted)
+    reverted.changed.settled()
+
+
+@scenario(
+    "gitops/two-quick-commits",
+    level=EXTENDED,
+    seed="000 GitOps rollback procedure; public report argo-cd#25475",
+    needs=("gitops", "baseline"),
+)
+def test_two_quick_commits(delivery: Delivery) -> Iterator[Finding]:
+    """A revert that is committed while the sync of its commit has just begun ends as if neither had been."""
+    yield from judging_git.not_gits(delivery.contract, delivery.at_once())
 
 
 @scenario(

@@ -9,6 +9,7 @@ import pytest
 from conformance.gitops import Application
 from conformance.gitops.repository import Commit
 from conformance.journey import judging_git
+from conformance.journey.configuration import other_configuration
 from conformance.journey.delivery import Reverted
 from conformance.journey.git_setting import GitStage
 from conformance.manifests import ObjectKey
@@ -69,6 +70,34 @@ def test_what_rests_is_well():
 def test_what_moves_without_a_commit_is_told_once(moved):
     (finding,) = judging_git.restless(reverted(application(), moved, moved))
     assert "after look 2" in finding.observed
+
+
+WEB = ObjectKey("apps", "Deployment", "shop", "web")
+
+
+def configuration(*told: dict[str, str] | None) -> dict[ObjectKey, dict[str, dict[str, str] | None]]:
+    return {WEB: {f"web-{number}": one for number, one in enumerate(told)}}
+
+
+def test_a_process_that_sees_what_one_saw_before_is_well():
+    before = configuration({"LEVEL": "1"}, {"LEVEL": "2"})
+    assert not list(other_configuration(before, configuration({"LEVEL": "2"}, {"LEVEL": "2"})))
+    assert not list(other_configuration({}, {}))
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "observed"),
+    [
+        ({"LEVEL": "1", "MODE": "a"}, {"LEVEL": "2", "MODE": "a"}, "LEVEL 2"),
+        ({"LEVEL": "1"}, {}, "LEVEL not there"),
+        ({"LEVEL": "1"}, None, "it tells nothing"),
+        (None, {"LEVEL": "1"}, "no earlier pod"),
+    ],
+)
+def test_a_process_that_sees_something_else_is_named(before, after, observed):
+    (finding,) = other_configuration(configuration(before), configuration(after))
+    assert finding.object == "Pod/web-0"
+    assert observed in finding.observed
 
 
 def test_what_the_server_refuses_is_named():

@@ -14,17 +14,16 @@ from conformance.contract.allowances import Absent, Accepted, AllowedWarning, Ke
 from conformance.contract.checksums import Checksums
 from conformance.contract.database import Database
 from conformance.contract.environment import Environment
+from conformance.contract.going_back import Gitops, Readme
 from conformance.contract.migrations import Migrations
 from conformance.contract.parts import (
     Crds,
     Example,
-    Gitops,
     ImagePaths,
     Images,
     Part,
     Policies,
     Prerequisites,
-    Readme,
     Release,
     Service,
     Stub,

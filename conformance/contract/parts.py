@@ -92,6 +92,18 @@ class ImagePaths(Part):
         return {key: path for key, path in named.items() if path is not None}
 
 
+class Reports(Part):
+    """Where a process tells over HTTP what it sees of its environment, and no secret.
+
+    The answer is a JSON object with a text for each variable: its value, or better a hash of it.
+    """
+
+    port: Port
+    """The container's port."""
+    path: HttpPath
+    """The path that answers GET."""
+
+
 class Workload(Part):
     """A workload that the chart installs."""
 
@@ -107,6 +119,8 @@ class Workload(Part):
     """Where the values take that container's image; needed where the suite sets a stub."""
     environment: tuple[EnvironmentName, ...] = ()
     """Names of environment variables that the container's process must see."""
+    reports: Reports | None = None
+    """Where the process tells what it sees of its environment; after a revert it must see what it saw before."""
 
 
 class Probe(Part):
@@ -248,20 +262,6 @@ class Example(Part):
     """Path below the contract's folder."""
     phase: Phase | None = None
     """Where it ends; left out for resources that have no phase."""
-
-
-class Gitops(Part):
-    """How the chart is deployed from git."""
-
-    overlay: RelativePath
-    """Folder below the contract's with application.yaml, kustomization.yaml and values.yaml."""
-
-
-class Readme(Part):
-    """What the chart's README must tell."""
-
-    rollback_section: Text
-    """Heading of the section that says, version by version, what is safe to revert."""
 
 
 class SecretKey(Part):

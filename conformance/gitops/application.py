@@ -219,6 +219,18 @@ class Applications:
         )  # fmt: skip
         return Application(found[0])
 
+    def until_begun(self, name: str, revision: str) -> None:
+        """Return once the sync of one to a commit has begun. Raises `NotReached`."""
+
+        def mismatch(body: Body | None) -> str | None:
+            operation = Application(body).operation if body else None
+            begun = operation is not None and operation.revision == revision
+            return None if begun else f"Application/{name} does not sync commit {revision[:8]} yet"
+
+        applications = self._api.resource(GROUP, "Application")
+        deadline = self._deadlines.application_refreshed
+        wait_for_one(self._api, applications, name, mismatch, deadline=deadline, namespace=self._namespace)
+
     def until_refreshed(self, name: str) -> Application:
         """Return one once the controller has looked at git again. Raises `NotReached`."""
         found = wait_for_one(

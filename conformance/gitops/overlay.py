@@ -74,10 +74,10 @@ class Overlay:
         place, path = self.chart_place(chart), self.path
         return place.is_relative_to(path) and (self.folder / place.relative_to(path)).exists()
 
-    def write(self, tree: Path, chart: Chart, images: Mapping[str, Any]) -> None:
+    def write(self, tree: Path, chart: Chart, values: Mapping[str, Any]) -> None:
         """Write the overlay and the chart into a work tree, in place of what is there of them.
 
-        The kustomization asks for the chart's version; its values file gets the suite's `images` over its own.
+        The kustomization asks for the chart's version; its values file gets the suite's `values` over its own.
         A copy of the chart that the overlay ships is what its cluster would get, so it stays.
         """
         self.write_chart(tree, chart)
@@ -90,9 +90,9 @@ class Overlay:
         entry["version"] = str(chart.version)
         entry.pop("repo", None)  # the chart is in the repository
         (target / KUSTOMIZATION).write_text(yaml.safe_dump(kustomization, sort_keys=False))
-        values = target / str(entry.get("valuesFile", "values.yaml"))
-        merged = over(yaml.safe_load(values.read_text()) or {}, images)
-        values.write_text(yaml.safe_dump(merged, sort_keys=False))
+        file = target / str(entry.get("valuesFile", "values.yaml"))
+        merged = over(yaml.safe_load(file.read_text()) or {}, values)
+        file.write_text(yaml.safe_dump(merged, sort_keys=False))
 
     def write_chart(self, tree: Path, chart: Chart) -> None:
         """Write the chart where kustomize looks for it, in place of an earlier version of it."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from conformance.errors import Incomplete
 from conformance.gitops import Application
+from conformance.gitops.repository import Commit
 from conformance.journey.git_setting import BROKEN, GitSetting, GitStage, Wanted
 from conformance.journey.journeys import Journey
 from conformance.manifests import ObjectKey
@@ -22,8 +23,9 @@ REFRESHES = 3
 class Reverted:
     """A commit and its revert: the state before both, after the commit, after the revert, and ever after.
 
-    `deviations` are where the state after the revert is not what the reverted commit renders; `later` is the
-    Application after each further look at git; `refusal` says why what people did past git could not be done.
+    Where nothing was looked at after the commit, `changed` is the state before. `deviations` are where the state
+    after the revert is not what the reverted commit renders; `later` is the Application after each further look at
+    git; `refusal` says why what people did past git could not be done.
     """
 
     before: GitStage
@@ -46,13 +48,34 @@ class Delivery(Journey):
         self._start = BASELINE if setting.subject.baseline else CANDIDATE
         self._spoilt = ""
 
+    def first(self) -> GitStage:
+        """Return the first sync, of the baseline."""
+
+        def drive() -> GitStage:
+            commit = self._setting.write(Wanted(self._start, self._start))
+            return self._setting.deliver("the first sync, of commit", commit, self._start)
+
+        stage = self._once("delivered", drive)
+        if not isinstance(stage, GitStage):
+            raise TypeError("a delivery's stages are of commits")
+        return stage
+
     def delivered(self) -> GitStage:
-        """Return the baseline's first sync. Raises `Incomplete` when it did not settle."""
-        return _settled(self._first())
+        """Return the first sync. Raises `Incomplete` when it did not settle."""
+        return self.first().settled()
 
     def both(self) -> Reverted:
         """Return the commit of the candidate, chart and images, and its revert; with examples at each version."""
         return self._change("both", Wanted(CANDIDATE, CANDIDATE), self._populate)
+
+    def both_and_values(self) -> Reverted:
+        """Return a commit of the candidate and of the contract's first further values set, and its revert.
+
+        Where the contract has no further set, the commit of the candidate alone.
+        """
+        if not (sets := self.contract.values.sets):
+            return self.both()
+        return self._change("both and values", Wanted(CANDIDATE, CANDIDATE, sets[0].name))
 
     def values_only(self) -> Reverted:
         """Return a commit of the candidate's images alone, and its revert."""
@@ -73,9 +96,20 @@ class Delivery(Journey):
             )
             if changed.failure is not None:
                 raise Incomplete(f"no pod of {changed} waited for its image: {changed.failure}")
-            return self._back(before, changed)
+            return self._back(before, changed, commit)
 
         return self._known("broken", drive)
+
+    def at_once(self) -> Reverted:
+        """Return a commit of the candidate, and its revert, committed while the sync of it has just begun."""
+
+        def drive() -> Reverted:
+            before = self.delivered()
+            commit = self._setting.write(Wanted(CANDIDATE, CANDIDATE))
+            self._setting.begin(commit)
+            return self._back(before, before, commit)
+
+        return self._known("at once", drive)
 
     def healed(self) -> Reverted:
         """Return an edit by hand, put right."""
@@ -91,7 +125,9 @@ class Delivery(Journey):
         return self._known("healed", drive)
 
     def emergency(self, *, healing: bool) -> Reverted:
-        """Return the candidate's commit, its rollouts undone past git, and then its revert in git.
+        """Return the candidate's commit, what people do past git in an emergency, and then its revert in git.
+
+        They undo its rollouts, and set the images that ran before.
 
         `healing` says whether Argo CD puts drift right by itself meanwhile.
         """
@@ -99,11 +135,12 @@ class Delivery(Journey):
         def drive() -> Reverted:
             before = self.delivered()
             commit = self._setting.write(Wanted(CANDIDATE, CANDIDATE))
-            changed = _settled(self._setting.deliver("the sync of commit", commit, CANDIDATE))
+            changed = self._setting.deliver("the sync of commit", commit, CANDIDATE).settled()
             self._setting.set_healing(on=healing)
             try:
                 refusal = self._setting.undo(changed)
-                return dataclasses.replace(self._back(before, changed), refusal=refusal)
+                self._setting.set_images(before)
+                return dataclasses.replace(self._back(before, changed, commit), refusal=refusal)
             finally:
                 self._setting.set_healing(on=self._setting.heals)
 
@@ -111,22 +148,12 @@ class Delivery(Journey):
 
     def refused(self) -> Sequence[tuple[ObjectKey, str]]:
         """Return what the API server refuses of the overlay, asked strictly, once its first sync has ended."""
-        return self._setting.refused(self._first().commit)
+        return self._setting.refused(self.first().commit)
 
     def lives(self) -> Sequence[LiveState]:
         """Return the live states that custom resources go through: examples at each version, then the end."""
         end = self.both().stage.live
         return [self._populated[BASELINE], self._populated[CANDIDATE], end]
-
-    def _first(self) -> GitStage:
-        def drive() -> GitStage:
-            commit = self._setting.write(Wanted(self._start, self._start))
-            return self._setting.deliver("the first sync, of commit", commit, self._start)
-
-        stage = self._once("delivered", drive)
-        if not isinstance(stage, GitStage):
-            raise TypeError("a delivery's stages are of commits")
-        return stage
 
     def _change(
         self, name: str, wanted: Wanted, between: Callable[[str], object] = lambda _side: None
@@ -135,15 +162,15 @@ class Delivery(Journey):
             before = self.delivered()
             between(BASELINE)
             commit = self._setting.write(wanted)
-            changed = _settled(self._setting.deliver("the sync of commit", commit, wanted.chart))
+            changed = self._setting.deliver("the sync of commit", commit, wanted.chart)
             between(CANDIDATE)
-            return self._back(before, changed)
+            return self._back(before, changed, commit)
 
         return self._known(name, drive)
 
-    def _back(self, before: GitStage, changed: GitStage) -> Reverted:
+    def _back(self, before: GitStage, changed: GitStage, commit: Commit) -> Reverted:
         """Revert a commit, and look at git some more times."""
-        stage = self._setting.deliver("the sync of", self._setting.revert(changed.commit), self._start)
+        stage = self._setting.deliver("the sync of", self._setting.revert(commit), self._start)
         deviations = self._setting.deviations(stage, before.declared)
         later = self._setting.refreshed(REFRESHES) if stage.failure is None and not deviations else []
         return Reverted(before, changed, stage, deviations, later)
@@ -170,9 +197,3 @@ class Delivery(Journey):
         if isinstance(known, Exception):
             raise known
         return known
-
-
-def _settled(stage: GitStage) -> GitStage:
-    if stage.failure is not None:
-        raise Incomplete(f"{stage} did not end synced and healthy: {stage.failure}")
-    return stage

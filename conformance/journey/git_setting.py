@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 import logging
 import time
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from conformance.gitops.application import of_repository
 from conformance.gitops.repository import BRANCH, Commit
 from conformance.helm import Deployed
 from conformance.journey import judging
+from conformance.journey.configuration import Configurations, configurations
 from conformance.journey.setting import OWN_NAMESPACE, Setting
 from conformance.journey.stage import Stage
 from conformance.manifests import Body, Manifest, Manifests, ObjectKey
@@ -28,42 +30,54 @@ from conformance.observe.wait import NotReached
 from conformance.provision import ArgoCd
 from conformance.run import Runner
 from conformance.subject import CANDIDATE, PlaceholderImage, Subject
+from conformance.values import over, read_values
 
 log = logging.getLogger(__name__)
 
 REPOSITORY = "deploy.git"
 #: Stands for images that nobody has.
-BROKEN = "nobody's"
+BROKEN = "nobody"
 #: Argo CD's own word for an object that it makes at a moment of a sync only.
 _HOOK = "argocd.argoproj.io/hook"
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a commit is to say: whose chart, and whose images in the values."""
+    """What a commit is to say: whose chart, whose images in the values, and which values set of the contract."""
 
     chart: str
     images: str
+    values: str = ""
 
     def __str__(self) -> str:
         """Return it as a commit's subject says it."""
-        return (
-            self.chart if self.chart == self.images else f"chart of the {self.chart}, images of the {self.images}"
-        )
+        images = self.images if self.images == BROKEN else f"the {self.images}"
+        said = self.chart if self.chart == self.images else f"chart of the {self.chart}, images of {images}"
+        return f"{said}, values {self.values}" if self.values else said
 
 
 @dataclass(frozen=True)
 class GitStage(Stage):
-    """What one commit led to: the Application at its end, and the successful syncs that it took."""
+    """What one commit led to: the Application at its end, and the successful syncs that it took.
+
+    `configurations` is what the processes then saw of their environment.
+    """
 
     commit: Commit = field(kw_only=True)
     application: Application = field(kw_only=True)
     syncs: int = field(kw_only=True)
+    configurations: Configurations = field(kw_only=True, default_factory=dict)
 
     @property
     def declared_by(self) -> str:
         """Return what declares the objects, as findings name it."""
         return f"commit {self.commit}"
+
+    def settled(self) -> GitStage:
+        """Return it. Raises `Incomplete` where it did not end synced and healthy."""
+        if self.failure is not None:
+            raise Incomplete(f"{self} did not end synced and healthy: {self.failure}")
+        return self
 
     def __str__(self) -> str:
         """Return the operation as a sentence names it."""
@@ -117,8 +131,11 @@ class GitSetting(Setting):
 
     def write(self, wanted: Wanted) -> Commit:
         """Commit what is wanted and return the commit; nothing is synced yet."""
-        chart, images = self.subject.chart(wanted.chart), self._images(wanted.images)
-        return self.repository.commit(str(wanted), lambda tree: self._overlay.write(tree, chart, images))
+        chart = self.subject.chart(wanted.chart)
+        further = [set_ for set_ in self._contract.values.sets if set_.name == wanted.values]
+        files = [self._contract.folder / file for set_ in further for file in set_.files]
+        values = functools.reduce(over, [*map(read_values, files), self._images(wanted.images)])
+        return self.repository.commit(str(wanted), lambda tree: self._overlay.write(tree, chart, values))
 
     def _images(self, side: str) -> Body:
         """Return the values for a side's images. Raises `Incomplete` where none can be chosen."""
@@ -157,6 +174,11 @@ class GitSetting(Setting):
             self._applications.until_refreshed(self.name)
             self._applications.sync(self.name, commit.id)
 
+    def begin(self, commit: Commit) -> None:
+        """Have Argo CD take the newest commit, and return as soon as its sync has begun. Raises `NotReached`."""
+        self.take(commit)
+        self._applications.until_begun(self.name, commit.id)
+
     def break_at(self, commit: Commit) -> None:
         """Have Argo CD take a commit whose images nobody has, until a pod waits in vain. Raises `NotReached`."""
         self.take(commit)
@@ -188,6 +210,11 @@ class GitSetting(Setting):
             except CommandFailed as error:
                 refused.append(f"{running.declared.key}: {error}")
         return "\n".join(refused)
+
+    def set_images(self, stage: GitStage) -> None:
+        """Give each declared workload the image that it had at a stage, past git, as people do in an emergency."""
+        for running in self._running(stage):
+            people.set_image(self._api, running, running.image)
 
     def set_healing(self, *, on: bool) -> None:
         """Have Argo CD put drift right by itself, or not; where people sync it never does."""
@@ -241,6 +268,7 @@ class GitSetting(Setting):
         return GitStage(
             operation, self.subject.chart(chart_of), _deployed(commit, rendered, begun), begun, ended, seen, live,
             failure, commit=commit, application=application, syncs=self._synced - before,
+            configurations=configurations(self._api, self._contract, live.inventory),
         )  # fmt: skip
 
     @property

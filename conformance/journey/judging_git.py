@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from conformance.checks import Finding
 from conformance.contract import Contract
 from conformance.journey import judging
+from conformance.journey.configuration import other_configuration
 from conformance.journey.delivery import Reverted
 from conformance.journey.git_setting import GitStage
 from conformance.manifests import ObjectKey
@@ -68,6 +69,8 @@ def not_gits(contract: Contract, reverted: Reverted) -> Iterator[Finding]:
     yield from judging.not_restored(reverted.before, reverted.stage, reverted.deviations)
     yield from judging.left_over(reverted.before, reverted.stage, reverted.deviations)
     yield from judging.other_images(contract, reverted.stage)
+    if reverted.stage.failure is None:
+        yield from other_configuration(reverted.before.configurations, reverted.stage.configurations)
     yield from restless(reverted)
 
 
