@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import many_versions, overhead, reset, rules_time, runs, wait_latency, workers
+from benchmarks import gitops_revert, many_versions, overhead, reset, rules_time, runs, wait_latency, workers
 from benchmarks.figures import Figure, table
 from conformance import progress
 from conformance.errors import ConformanceError
@@ -25,6 +25,7 @@ BENCHMARKS: Mapping[str, tuple[Callable[[int], list[Figure]], int]] = {
     "workers": (workers.measure, 3),
     "reset": (reset.measure, 3),
     "runs": (runs.measure, 3),
+    "gitops": (gitops_revert.measure, 5),
 }
 
 

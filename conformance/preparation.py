@@ -85,10 +85,10 @@ class Preparation:
     def journey(self, name: str, lease: Lease, deadlines: Deadlines = DEADLINES) -> Journey:
         """Return a journey, at its beginning on a pristine cluster."""
         if name == "delivery":
-            return Delivery(self._git_setting(lease, deadlines))
+            return Delivery(self.git_setting(lease, deadlines))
         return JOURNEYS[name](self.setting(lease, deadlines))
 
-    def _git_setting(self, lease: Lease, deadlines: Deadlines) -> GitSetting:
+    def git_setting(self, lease: Lease, deadlines: Deadlines = DEADLINES) -> GitSetting:
         """Return a setting with a repository and Argo CD, which is made ready first where it is missing."""
         argocd = provision.provision_argocd(self.machine)
         folder = Path(tempfile.mkdtemp(prefix="setting-", dir=self.journal.folder))

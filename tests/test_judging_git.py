@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime
 from typing import Any
 
 import pytest
 
 from conformance.gitops import Application
 from conformance.gitops.repository import Commit
+from conformance.helm import Deployed
 from conformance.journey import judging_git
 from conformance.journey.configuration import other_configuration
 from conformance.journey.delivery import Reverted
 from conformance.journey.git_setting import GitStage
-from conformance.manifests import ObjectKey
+from conformance.manifests import Manifest, Manifests, ObjectKey
 
 COMMIT = Commit("abcdef1234", "baseline")
 
@@ -70,6 +73,31 @@ def test_what_rests_is_well():
 def test_what_moves_without_a_commit_is_told_once(moved):
     (finding,) = judging_git.restless(reverted(application(), moved, moved))
     assert "after look 2" in finding.observed
+
+
+@pytest.mark.parametrize(
+    ("annotation", "moments", "ran", "found"),
+    [
+        ("argocd.argoproj.io/hook", "PreSync", "Succeeded", 0),
+        ("argocd.argoproj.io/hook", "PreSync, PostSync", "Failed", 1),
+        ("helm.sh/hook", "pre-install,pre-upgrade", None, 1),
+        ("helm.sh/hook", "test", None, 0),
+        ("argocd.argoproj.io/hook", "Skip", None, 0),
+        ("argocd.argoproj.io/hook", "SyncFail", None, 0),
+    ],
+)
+def test_a_hook_that_was_skipped_is_named(annotation, moments, ran, found):
+    job = Manifest({"kind": "Job", "metadata": {"name": "announce", "annotations": {annotation: moments}}})
+    rows = [{"kind": "Job", "name": "announce", "hookType": "PreSync", "hookPhase": ran}] if ran else []
+    seen = application()
+    status = {**seen.body["status"], "operationState": {"phase": "Succeeded", "syncResult": {"resources": rows}}}
+    made = Deployed(
+        revision=0, chart_version="", status="deployed", description="",
+        deployed_at=datetime.datetime.now(datetime.UTC),
+        manifest=Manifests(), hooks=Manifests((job,)),
+    )  # fmt: skip
+    ended = dataclasses.replace(stage(), made=made, application=Application({**seen.body, "status": status}))
+    assert len(list(judging_git.skipped_hooks(ended))) == found
 
 
 WEB = ObjectKey("apps", "Deployment", "shop", "web")

@@ -82,6 +82,16 @@ class Application:
                          int(state.get("retryCount", 0)))  # fmt: skip
 
     @property
+    def hooks_run(self) -> frozenset[tuple[str, str]]:
+        """Return kind and name of each hook that the latest operation ran to a good end."""
+        rows = (self._status("operationState").get("syncResult") or {}).get("resources") or ()
+        return frozenset(
+            (row["kind"], row["name"])
+            for row in rows
+            if row.get("hookType") and row.get("hookPhase") == "Succeeded"
+        )
+
+    @property
     def synced(self) -> tuple[tuple[int, str], ...]:
         """Return the number and the commit of each sync that succeeded, the oldest first."""
         history = (self.body.get("status") or {}).get("history") or ()

@@ -38,7 +38,7 @@ REPOSITORY = "deploy.git"
 #: Stands for images that nobody has.
 BROKEN = "nobody"
 #: Argo CD's own word for an object that it makes at a moment of a sync only.
-_HOOK = "argocd.argoproj.io/hook"
+HOOK = "argocd.argoproj.io/hook"
 
 
 @dataclass(frozen=True)
@@ -291,4 +291,4 @@ def _deployed(commit: Commit, rendered: Manifests, begun: float) -> Deployed:
 
 
 def _is_hook(manifest: Manifest) -> bool:
-    return bool(manifest.hooks) or _HOOK in manifest.annotations
+    return bool(manifest.hooks) or HOOK in manifest.annotations

@@ -9,8 +9,13 @@ from conformance.contract import Contract
 from conformance.journey import judging
 from conformance.journey.configuration import other_configuration
 from conformance.journey.delivery import Reverted
-from conformance.journey.git_setting import GitStage
+from conformance.journey.git_setting import HOOK, GitStage
 from conformance.manifests import ObjectKey
+
+#: The moments of a sync, by Argo CD's own words and by Helm's, at which Argo CD runs a hook.
+_WITH_A_SYNC = frozenset(
+    {"PreSync", "Sync", "PostSync", "pre-install", "pre-upgrade", "post-install", "post-upgrade"}
+)
 
 
 def not_settled(stage: GitStage) -> Iterator[Finding]:
@@ -37,6 +42,25 @@ def several_syncs(stage: GitStage) -> Iterator[Finding]:
             why="the revert did not bring the prior state within one sync",
             remedy="keep objects from being changed by others, or by themselves, after a sync",
         )
+
+
+def skipped_hooks(stage: GitStage) -> Iterator[Finding]:
+    """Yield each hook of a commit that Argo CD was to run with its sync, and that the last sync did not run.
+
+    One that gets its name only as it is made (`generateName`) cannot be told among those that ran.
+    """
+    for hook in stage.hooks if stage.failure is None else ():
+        own = str(hook.annotations.get(HOOK, ""))
+        moments = {word.strip() for word in own.split(",")} if own else set(hook.hooks)
+        named = "name" in hook.body["metadata"]
+        if named and moments & _WITH_A_SYNC and (hook.kind, hook.name) not in stage.application.hooks_run:
+            yield Finding(
+                object=str(hook.key),
+                expected=f"it runs with the sync of commit {stage.commit}",
+                observed="the sync ended without it",
+                why="what the hook does before or after a version is not done for the version that runs",
+                remedy="give the hook a name of its own and a delete policy, and let every sync be a whole one",
+            )
 
 
 def restless(reverted: Reverted) -> Iterator[Finding]:
