@@ -72,7 +72,8 @@ class Deadlines:
     )  # fmt: skip
     argocd_ready: Deadline = Deadline(
         180, "the suite's Argo CD to run",
-        "the node pulls 320 MB from the local registry, in 5 to 28 s; then its processes take 5 to 15 s",
+        "the node pulls 320 MB from the local registry and its processes start, in 12 s on a busy machine; in 7 s "
+        "where the images are there already",
     )  # fmt: skip
     application_settled: Deadline = Deadline(
         150, "an Application to be synced to a commit and healthy",
