@@ -127,7 +127,8 @@ class Delivery(Journey):
     def emergency(self, *, healing: bool) -> Reverted:
         """Return the candidate's commit, what people do past git in an emergency, and then its revert in git.
 
-        They undo its rollouts, and set the images that ran before. `healing` says whether Argo CD puts drift right by itself meanwhile.
+        They undo its rollouts, and set the images that ran before. `healing` says whether Argo CD
+        puts drift right by itself meanwhile.
         """
 
         def drive() -> Reverted:
