@@ -11,7 +11,17 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import gitops_revert, many_versions, overhead, reset, rules_time, runs, wait_latency, workers
+from benchmarks import (
+    gitops_revert,
+    many_versions,
+    overhead,
+    reset,
+    rollouts,
+    rules_time,
+    runs,
+    wait_latency,
+    workers,
+)
 from benchmarks.figures import Figure, table
 from conformance import progress
 from conformance.errors import ConformanceError
@@ -26,6 +36,7 @@ BENCHMARKS: Mapping[str, tuple[Callable[[int], list[Figure]], int]] = {
     "reset": (reset.measure, 3),
     "runs": (runs.measure, 3),
     "gitops": (gitops_revert.measure, 5),
+    "rollouts": (rollouts.measure, 5),
 }
 
 

@@ -284,6 +284,13 @@ def blocked(preparation: Preparation, lease: Lease) -> Iterator[Journey]:
 
 
 @pytest.fixture(scope="session")
+def rollouts(preparation: Preparation, lease: Lease) -> Iterator[Journey]:
+    """Yield the candidate on a pristine cluster, whose watched objects are rotated."""
+    with preparation.journey("rollouts", lease) as journey:
+        yield journey
+
+
+@pytest.fixture(scope="session")
 def rules(preparation: Preparation) -> Iterator[Rules]:
     """Render the charts and start the judge."""
     with preparation.rules() as rules:

@@ -22,7 +22,8 @@ from conformance.cluster import Journal, Lease, sweep, sweep_stale_runs
 from conformance.cluster.journal import CLUSTER
 from conformance.cluster.sweeping import end_processes
 from conformance.errors import BadInput
-from conformance.journey import JOURNEYS, Delivery, GitSetting, Journey, Setting
+from conformance.journey import JOURNEYS, Delivery, GitSetting, Journey, Rollouts, Setting
+from conformance.journey.showing import Showing
 from conformance.judge import Judge
 from conformance.mutants import mutant
 from conformance.observe.deadlines import DEADLINES, Deadlines
@@ -86,6 +87,10 @@ class Preparation:
         """Return a journey, at its beginning on a pristine cluster."""
         if name == "delivery":
             return Delivery(self.git_setting(lease, deadlines))
+        if name == "rollouts":
+            folder = Path(tempfile.mkdtemp(prefix="showing-", dir=self.journal.folder))
+            showing = Showing(self.subject, self.machine.tools, self.runner, folder)
+            return Rollouts(self.setting(lease, deadlines), showing)
         return JOURNEYS[name](self.setting(lease, deadlines))
 
     def git_setting(self, lease: Lease, deadlines: Deadlines = DEADLINES) -> GitSetting:

@@ -165,6 +165,7 @@ CONTRADICTIONS = [
      "one slash at most"),
     (HEAD + "database: {secret: {name: db, key: uri}}\n", 5, "database.secret", "declare it there"),
     (HEAD + "checksums: {secrets: [a], values: {data: {b: x.data}}}\n", 5, "checksums.values.data.b", "seen b; add it there"),
+    (HEAD + "checksums: {secrets: [a], values: {only: {b: x.only}}}\n", 5, "checksums.values.only.b", "the name of a workload"),
     (HEAD + "environment: {variables: [{name: A, roles: [worker], default: x}]}\n", 5, "environment.variables[0].roles[0]",
      "one of web, seen worker"),
     (HEAD + "environment: {variables: [{name: A, roles: [web]}]}\n", 5, "environment.variables[0]", "say which it is"),

@@ -18,6 +18,7 @@ from conformance.contract.images import steps
 from conformance.contract.model import Contract
 from conformance.contract.needs import WHY_UNMET
 from conformance.contract.variables import of_variables
+from conformance.contract.watching import of_checksums
 from conformance.errors import BadInput
 from conformance.located_yaml import Place
 
@@ -35,7 +36,7 @@ def contradictions(contract: Contract, folder: Path, known_ids: Collection[str] 
     yield from _stub(contract)
     yield from of_platform(contract)
     yield from _examples(contract)
-    yield from _checksums(contract)
+    yield from of_checksums(contract)
     yield from _database(contract)
     yield from of_variables(contract)
     yield from of_runs(contract)
@@ -162,30 +163,6 @@ def _examples(contract: Contract) -> Iterator[Contradiction]:
                     f"expected the phase {example.phase.expected} among the terminal ones, "
                     f"seen {', '.join(example.phase.terminal)}; add it"
                 ),
-            )
-
-
-def _checksums(contract: Contract) -> Iterator[Contradiction]:
-    if contract.checksums is None:
-        return
-    if not contract.checksums.secrets and not contract.checksums.config_maps:
-        yield ("checksums",), "expected at least one name in `secrets` or `configMaps`, seen none"
-    found = contract.checksums.values
-    for name in found.data if found else ():
-        if name not in (*contract.checksums.secrets, *contract.checksums.config_maps):
-            yield (
-                ("checksums", "values", "data", name),
-                f"expected a name under `secrets` or `configMaps`, seen {name}; add it there",
-            )
-    forms = {
-        "secretAnnotation": contract.checksums.secret_annotation,
-        "configMapAnnotation": contract.checksums.config_map_annotation,
-    }
-    for key, form in forms.items():
-        if not re.fullmatch(r"([-a-z0-9.]{1,253}/)?[A-Za-z0-9]([-\w.]*[A-Za-z0-9])?", form.replace("<name>", "x")):
-            yield (
-                ("checksums", key),
-                f"expected an annotation's key, seen {form}; a key has one slash at most, before its name",
             )
 
 

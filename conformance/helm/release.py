@@ -113,6 +113,12 @@ class Release:
         done = self._changed("upgrade", argv, timeout, undo_on_failure=undo_on_failure)
         return self._ready(done, wait, by_helm=by_helm, jobs=wait_for_jobs)
 
+    def preview(self, chart: Path, values: Sequence[Path] = ()) -> Manifests:
+        """Return the objects that an upgrade would declare, hooks apart, by a dry run that asks the cluster."""
+        argv: list[str | Path] = ["upgrade", self.name, chart, *_values(values), "--dry-run=server"]
+        said = self._run("preview", [*argv, "--output", "json"], self._deadlines.helm_answer.seconds)
+        return deployed(json.loads(said.stdout)).manifest
+
     def rollback(
         self,
         to: int | None = None,

@@ -9,6 +9,7 @@ from conformance.checks import REGISTRY
 from conformance.journey.delivery import Delivery
 from conformance.journey.git_setting import GitSetting
 from conformance.journey.journeys import Blocked, Crowded, Installed, Journey, Lifecycle
+from conformance.journey.rollouts import Rollouts
 from conformance.journey.runs import Runs
 from conformance.journey.setting import Setting
 from conformance.journey.stage import Stage
@@ -22,6 +23,7 @@ __all__ = [
     "Installed",
     "Journey",
     "Lifecycle",
+    "Rollouts",
     "Runs",
     "Setting",
     "Stage",
@@ -36,6 +38,7 @@ JOURNEYS: Mapping[str, type[Journey]] = {
     "crowded": Crowded,
     "blocked": Blocked,
     "runs": Runs,
+    "rollouts": Rollouts,
 }
 
 

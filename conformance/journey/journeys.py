@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from conformance.contract import Contract, Migrations, declared
 from conformance.contract.images import nested
@@ -22,13 +22,15 @@ from conformance.subject import BASELINE, CANDIDATE
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 
 class Journey:
     """A setting and the stages driven in it so far. A stage that could not be driven stays so."""
 
     def __init__(self, setting: Setting) -> None:
         self._setting = setting
-        self._stages: dict[str, Stage | Exception] = {}
+        self._stages: dict[str, Any] = {}
         self._deviations: Sequence[Deviation] | None = None
         self._populated: dict[str, LiveState] = {}
         self._in_flight: dict[str, Carried | Incomplete] = {}
@@ -41,7 +43,7 @@ class Journey:
 
     def calls(self, stage: Stage) -> tuple[Calls, ...]:
         """Return the calls made to the declared Services during a stage. Raises `Incomplete` for lost ones."""
-        return self._setting.calls(stage)
+        return self._setting.calls(stage.begun, stage.ended)
 
     def __enter__(self) -> Self:
         return self
@@ -60,13 +62,13 @@ class Journey:
         """Return what the run's values say at a value path, None where they say nothing."""
         return self._setting.subject.value(path)
 
-    def _once(self, name: str, drive: Callable[[], Stage]) -> Stage:
+    def _once(self, name: str, drive: Callable[[], T]) -> T:
         if name not in self._stages:
             try:
                 self._stages[name] = drive()
             except Exception as error:
                 self._stages[name] = error
-        stage = self._stages[name]
+        stage: T | Exception = self._stages[name]
         if isinstance(stage, Exception):
             raise stage
         return stage

@@ -20,6 +20,7 @@ from conformance.errors import Incomplete
 from conformance.helm import Deployed, Helm, HelmError, Release, Wait
 from conformance.journey.carrying import Carrier
 from conformance.journey.overriding import Overriding, new_pods_settled
+from conformance.journey.rotating import Rotator
 from conformance.journey.schema import Schema
 from conformance.journey.stage import Stage
 from conformance.manifests import Body, Manifests, ObjectKey
@@ -147,12 +148,11 @@ class Setting:
 
     def answering(self) -> tuple[Calls, ...]:
         """Return the calls made to the declared Services from now on, for long enough to count."""
-        now = time.time()
-        return self._availability.calls(now, now + ANSWERING_SECONDS) if self._availability else ()
+        return self.calls(now := time.time(), now + ANSWERING_SECONDS)
 
-    def calls(self, stage: Stage) -> tuple[Calls, ...]:
-        """Return the calls made to the declared Services during a stage; none when nothing called them."""
-        return self._availability.calls(stage.begun, stage.ended) if self._availability else ()
+    def calls(self, begun: float, ended: float) -> tuple[Calls, ...]:
+        """Return the calls made to the declared Services between two moments; none when nothing called them."""
+        return self._availability.calls(begun, ended) if self._availability else ()
 
     @property
     def api(self) -> Api:
@@ -163,6 +163,11 @@ class Setting:
     def kubeconfig(self) -> Path:
         """Return the cluster's kubeconfig."""
         return self._cluster.kubeconfig
+
+    def rotator(self) -> Rotator:
+        """Return what rotates watched objects. Raises `Incomplete` where the contract does not say how."""
+        return Rotator(self._api, self.subject, self._release, self._values, self._urls(), self._folder,
+                       self._deadlines)  # fmt: skip
 
     def carrier(self, seen: Timeline) -> Carrier:
         """Return what begins runs and follows them. Raises `Incomplete` where the contract declares none."""

@@ -16,14 +16,14 @@ from conformance.kube_yaml import mapping, read
 _lock = threading.Lock()
 
 
-def bumped(chart: Path, folder: Path) -> Path:
+def bumped(chart: Path, folder: Path, *, application: bool = True) -> Path:
     """Return a copy of a chart folder, below `folder`, with the next minor version and appVersion.
 
-    Minor and patch number both change, so that a label made of either changes too; a pre-release goes. Subcharts
-    keep their versions.
+    Minor and patch number both change, so that a label made of either changes too; a pre-release goes. The
+    appVersion stays unless it is the `application` that is released. Subcharts keep their versions.
     """
     name = hashlib.sha256(str(chart.absolute()).encode()).hexdigest()[:16]
-    copy = folder / "bumped" / name / chart.name
+    copy = folder / ("bumped" if application else "bumped-alone") / name / chart.name
     with _lock:
         if not copy.exists():
             # Written under another name first: whoever finds the folder finds it whole.
@@ -32,7 +32,7 @@ def bumped(chart: Path, folder: Path) -> Path:
             file = beginning / "Chart.yaml"
             metadata = mapping(read(file.read_text()))
             metadata["version"] = _next(metadata.get("version"))
-            if "appVersion" in metadata:
+            if application and "appVersion" in metadata:
                 metadata["appVersion"] = _next(metadata["appVersion"])
             file.chmod(0o600)
             file.write_text(json.dumps(metadata))  # JSON is YAML

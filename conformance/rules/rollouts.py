@@ -118,7 +118,7 @@ def _tried(checksums: Checksums, values: Watching) -> dict[str, Settings]:
         _BASE: base,
         _AGAIN: {**base, **_lists(checksums, values, _GIVEN[0], backwards=True)},
         _GIVEN[1]: {**base, **_lists(checksums, values, _GIVEN[1])},
-        _OFF: {**base, **{path: False for path, value in values.given.items() if value is True}},
+        _OFF: {**base, **values.turned_off},
         **{what: {**base, **{path: dict(other) for path in data}} for what, other in _OTHERS.items()},
     }
     for name, path in values.data.items():

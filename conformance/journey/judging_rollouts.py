@@ -1,0 +1,294 @@
+"""What rotations, and changes beside them, say of the chart's promises: each function yields one's findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from conformance.checks import Finding
+from conformance.contract import Checksums, Contract
+from conformance.journey.rotation import Rotated, Running, Step, Undone
+from conformance.journey.rows import Row
+from conformance.journey.showing import Shown
+from conformance.manifests import ObjectKey
+from conformance.observe.calls import Calls
+
+#: Seconds without an answer that are a gap: four calls in a row. One call of many that is lost on a busy machine,
+#: with answers before and after it, is no moment in which nobody serves.
+GAP = 0.2
+
+_ANNOTATE = (
+    "annotate the pod template of each workload that uses it with the hash of its data, or with the given checksum"
+)
+
+
+def not_ready(step: Step) -> Iterator[Finding]:
+    """Yield what kept a step from ending with every workload ready."""
+    if step.failure is not None:
+        yield Finding(
+            object=f"Release after the {step.what}",
+            expected="every workload ready",
+            observed=step.failure,
+            why="the rollout did not come to its end",
+            remedy="see the pods' events and logs in the evidence",
+        )
+
+
+def not_rolled(step: Step) -> Iterator[Finding]:
+    """Yield each workload that uses what was rotated and was not rolled once, and each other that was rolled."""
+    rolls = frozenset(key for one in step.rotated for key in one.rolls)
+    for key in sorted(rolls):
+        if len(came := step.rolled.get(key, ())) != 1:
+            yield _rolled(
+                key, f"exactly one new ReplicaSet by the {step.what}, which it uses", came,
+                "its pods go on with the old value" if not came else "its pods are replaced more than once",
+                _ANNOTATE if not came else "render the same annotations again for the same data",
+            )  # fmt: skip
+    yield from spared_but_rolled(step)
+
+
+def spared_but_rolled(step: Step) -> Iterator[Finding]:
+    """Yield each workload that a rotation rolled though it does not use the object or bars it in its list."""
+    rolls = frozenset(key for one in step.rotated for key in one.rolls)
+    for key in sorted(frozenset(key for one in step.rotated for key in one.spares) - rolls):
+        if came := step.rolled.get(key, ()):
+            yield _rolled(
+                key, f"no new ReplicaSet by the {step.what}", came,
+                "pods are replaced for a change that does not concern them",
+                "annotate each workload for the names alone that its list has",
+            )  # fmt: skip
+
+
+def rolled_unasked(steps: Iterable[Step], *, off: bool = False) -> Iterator[Finding]:
+    """Yield each workload that was rolled though nothing that is watched had changed, or with checksums off."""
+    for step in steps:
+        for key, came in sorted(step.rolled.items()):
+            if came:
+                yield _rolled(
+                    key, f"no new ReplicaSet by the {step.what}", came,
+                    "checksums are turned off, and pods are replaced for a rotation none the less"
+                    if off
+                    else "pods are replaced though none of the watched data has changed",
+                    "make the checksum of the data alone: no metadata, version, time or random text",
+                )  # fmt: skip
+
+
+def stale(step: Step) -> Iterator[Finding]:
+    """Yield each pod that does not have what was rotated in its process, as far as it can be told.
+
+    By the hashes that the process tells; where none does, by the pod: one made after the rotation was given the
+    new values by its kubelet, since a container's environment and files are made when it starts.
+    """
+    for one in step.rotated:
+        for pod in step.running:
+            if pod.workload in one.rolls:
+                yield from _stale(pod, one, step)
+
+
+def _stale(pod: Running, one: Rotated, step: Step) -> Iterator[Finding]:
+    wrong = []
+    if pod.told is None:
+        wrong = [] if pod.made else ["the pod is older than the rotation"]
+    else:
+        for key, place in one.places.get(pod.workload, ()):
+            if (hashed := pod.told.get(place)) != one.after[key]:
+                has = (
+                    "has it not"
+                    if hashed is None
+                    else "has the old value"
+                    if hashed == one.before[key]
+                    else "has another value"
+                )
+                wrong.append(f"{place} {has}")
+    if wrong:
+        yield Finding(
+            object=f"Pod/{pod.pod}",
+            expected=f"its process has the new value of {one.of} after the {step.what}",
+            observed="; ".join(wrong),
+            why="a rotated credential or setting has not reached the process",
+            remedy=_ANNOTATE,
+        )
+
+
+def unavailable(contract: Contract, steps: Sequence[Step], made: Iterable[Calls] = ()) -> Iterator[Finding]:
+    """Yield each Deployment that had no available replica at some moment, and each Service with a gap."""
+    for step in steps:
+        for key, least in sorted(step.least.items()):
+            if least < 1:
+                yield Finding(
+                    object=str(key),
+                    expected=f"an available replica at every moment of the {step.what}",
+                    observed="at some moment none was available",
+                    why="a rotation interrupts the service",
+                    remedy="roll with maxUnavailable 0 and a readiness probe",
+                )
+    budgets = {service.target: service.failure_budget for service in contract.services}
+    for calls in made:
+        if calls.failures > budgets[calls.target] * len(steps) and calls.longest_gap >= GAP:
+            yield Finding(
+                object=f"Service/{calls.target}",
+                expected=f"at most {budgets[calls.target]} failed calls during a rotation",
+                observed=f"{calls.failures} of {calls.made} failed during {len(steps)}, the longest gap "
+                f"{calls.longest_gap:.2f} s, the last with: {calls.last_error}",
+                why="callers are turned away while pods are replaced",
+                remedy="keep a ready pod at all times (RollingUpdate, maxUnavailable 0, readiness probe) and let "
+                "pods serve until their endpoint is gone (preStop)",
+            )
+
+
+def other_credential(undone: Undone, policy: str) -> Iterator[Finding]:
+    """Yield what is wrong with the values that processes have once a rotation was rolled back.
+
+    What the contract's policy says holds for what the chart itself makes, where that is among it: no rollback
+    reaches anything else. All pods of a workload have one value, whichever it is.
+    """
+    made = [one for one in undone.rotated if one.of.data] or undone.rotated
+    for one in undone.rotated:
+        for key in sorted(one.rolls):
+            pods = {
+                pod.pod: _had(pod, one, undone.held[one.of]) for pod in undone.step.running if pod.workload == key
+            }
+            wanted = {policy} if one in made else {"previous", "current"}
+            if len({*pods.values()}) > 1 or not {*pods.values()} <= wanted:
+                yield Finding(
+                    object=str(key),
+                    expected=f"every pod has the {' or every pod the '.join(sorted(wanted))} value of {one.of}, "
+                    f"{one.how}, after the {undone.step.what}",
+                    observed="\n".join(f"Pod/{pod} has the {value} value" for pod, value in sorted(pods.items())),
+                    why="after the rollback nobody knows with which credential the pods work",
+                    remedy="let the release own the Secret, so that a rollback brings it back and "
+                    "rolls its pods; or declare in the contract's policies.rotateThenRollback what is meant",
+                )
+
+
+def _had(pod: Running, one: Rotated, held: Mapping[str, str]) -> str:
+    """Return whether a pod has the `previous` or `current` value of what was rotated, `neither`, or both `mixed`.
+
+    Where processes do not tell, a pod that the rollback made got what the cluster held then, and an older one what
+    was rotated.
+    """
+    if pod.told is None:
+        found = [(key, held.get(key)) for key in one.after] if pod.made else list(one.after.items())
+    else:
+        found = [(key, pod.told.get(place)) for key, place in one.places[pod.workload]]
+    names = {
+        "previous" if value == one.before[key] else "current" if value == one.after[key] else "neither"
+        for key, value in found
+    }
+    return names.pop() if len(names) == 1 else "mixed"
+
+
+def too_many_rollouts(step: Step, most: int) -> Iterator[Finding]:
+    """Yield each workload that quick rotations rolled more often than there were, or not at all."""
+    for key in sorted(frozenset(key for one in step.rotated for key in one.rolls)):
+        if not 1 <= len(came := step.rolled.get(key, ())) <= most:
+            yield _rolled(
+                key, f"1 to {most} new ReplicaSets by {step.what}", came,
+                "quick rotations roll pods more often than data changed, or not at all", _ANNOTATE,
+            )  # fmt: skip
+    yield from spared_but_rolled(step)
+
+
+def wrong_row(row: Row, form: str) -> Iterator[Finding]:
+    """Yield what is wrong with the end of an unusual input; `form` is that of a Secret's annotation."""
+    yield from not_ready(row.step)
+    yield from not_rolled(row.step) if row.step.rotated else ()
+    yield from stale(row.step)
+    if row.told and not row.message:
+        yield Finding(
+            object=f"Release after the {row.step.what}",
+            expected="a message that names the Secret, from the API server or the pods that wait for it",
+            observed="none",
+            why="an operator is not told why a rotation does not come to its end",
+            remedy="refer to the Secret in the pod template without `optional`, and annotate that",
+        )
+    wanted = {form.replace("<name>", name) for name in row.listed}
+    having = max((len(wanted & found.keys()) for found in row.step.annotations.values()), default=0)
+    if having < len(wanted):
+        yield Finding(
+            object="the pod templates",
+            expected=f"{len(wanted)} annotations for {row.input}",
+            observed=f"{having} at most on one workload's pods",
+            why="an entry of the list is lost",
+            remedy="annotate pods for every entry of the list, whether or not there is such an object",
+        )
+
+
+def shown_otherwise(shown: Iterable[Shown]) -> Iterator[Finding]:
+    """Yield each workload for which a tool shows another checksum than it must, for the same values."""
+    for one in shown:
+        for (key, of), expected in sorted(one.expected.items(), key=lambda item: str(item[0])):
+            if (seen := one.seen[key, of]) != expected:
+                yield Finding(
+                    object=str(key),
+                    expected=f"{of.annotation}: {expected or 'none'} by {one.tool}, as it was installed",
+                    observed=seen or "none",
+                    why="who renders the same values with another tool, or only looks, rolls pods or is misled",
+                    remedy="make the checksum of the data in the values alone, or of the given checksum",
+                )
+
+
+def noted(checksums: Checksums, step: Step, key: ObjectKey) -> list[str]:
+    """Return the annotations for watched objects that a workload's pods have after a step."""
+    wanted = {annotation for _, _, annotation in checksums.watched()}
+    return sorted(wanted & step.annotations.get(key, {}).keys())
+
+
+def not_one_rollout(step: Step, verb: str) -> Iterator[Finding]:
+    """Yield each workload that turning checksums on or off rolled more than once."""
+    for key, came in sorted(step.rolled.items()):
+        if len(came) > 1:
+            yield _rolled(
+                key, f"one new ReplicaSet at most by {verb}", came, "its pods are replaced more than once",
+                "render the same annotations again for the same data",
+            )  # fmt: skip
+
+
+def not_annotated(checksums: Checksums, step: Step) -> Iterator[Finding]:
+    """Yield what is wrong where checksums were turned on and no pod has any, or has them without being rolled."""
+    having = {key: names for key in sorted(step.annotations) if (names := noted(checksums, step, key))}
+    if not having:
+        yield Finding(
+            object="the pod templates",
+            expected=f"annotations for watched objects after {step.what}",
+            observed="no workload's pods have any",
+            why="no change will ever roll a pod",
+            remedy=_ANNOTATE,
+        )
+    for key, came in sorted(step.rolled.items()):
+        if came and key not in having:
+            yield _rolled(
+                key, f"no new ReplicaSet by {step.what}, since its pods have no checksum", came,
+                "pods are replaced though nothing of theirs is watched",
+                "annotate what is watched, and nothing else",
+            )  # fmt: skip
+
+
+def still_annotated(checksums: Checksums, step: Step) -> Iterator[Finding]:
+    """Yield each workload whose pods have annotations for watched objects though checksums are turned off."""
+    for key in sorted(step.annotations):
+        if names := noted(checksums, step, key):
+            yield Finding(
+                object=str(key),
+                expected=f"no annotation for a watched object after {step.what}",
+                observed=", ".join(names),
+                why="what is turned off goes on rolling pods",
+                remedy="render the annotations only where the values ask for them",
+            )
+
+
+def beside_the_list(checksums: Checksums, step: Step, only: dict[ObjectKey, frozenset[str]]) -> Iterator[Finding]:
+    """Yield each workload whose annotations are not those of the names in its list."""
+    for key, names in sorted(only.items()):
+        wanted = sorted(annotation for _, name, annotation in checksums.watched() if name in names)
+        if (seen := noted(checksums, step, key)) != wanted:
+            yield Finding(
+                object=str(key),
+                expected=f"annotations for the names in its list: {', '.join(wanted)}",
+                observed=", ".join(seen) or "none",
+                why="operators cannot scope restarts to the workloads that a change concerns",
+                remedy="annotate each workload for the names alone that its list has",
+            )
+
+
+def _rolled(key: ObjectKey, expected: str, came: Sequence[str], why: str, remedy: str) -> Finding:
+    return Finding(str(key), expected, f"{len(came)}: {', '.join(came)}" if came else "none", why, remedy)
