@@ -59,7 +59,7 @@ def test_value_paths_become_values(paths: dict[str, Any], values: dict[str, Any]
     ],
 )
 def test_dots_are_escaped_as_in_helms_set(path: str, keys: list[str]) -> None:
-    assert steps(path) == keys
+    assert steps(path) == tuple(keys)
     value: Any = nested(path, "v")
     for key in keys:
         value = value[key]

@@ -112,7 +112,7 @@ def _image_paths(contract: Contract) -> Iterator[Contradiction]:
         elif not image.reference and not (image.tag or image.digest):
             yield place, "expected `tag` or `digest`, seen neither; two versions could not be told apart"
         for key, path in paths.items():
-            keys = tuple(steps(path))
+            keys = steps(path)
             for other, (other_key, other_path) in taken.items():
                 if other == keys and other_key != key:
                     yield (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Protocol
@@ -53,9 +54,10 @@ def _settings(paths: ImagePaths, image: ImageLike) -> Iterator[tuple[str, str]]:
         yield paths.digest, image.digest
 
 
-def steps(path: str) -> list[str]:
+@functools.cache
+def steps(path: str) -> tuple[str, ...]:
     r"""Return the keys of a value path; as in Helm's --set, `\.` is a dot inside a key."""
-    return [re.sub(r"\\(.)", r"\1", key) for key in re.findall(r"(?:[^.\\]|\\.)+", path)]
+    return tuple(re.sub(r"\\(.)", r"\1", key) for key in re.findall(r"(?:[^.\\]|\\.)+", path))
 
 
 def below(path: str, key: str) -> str:

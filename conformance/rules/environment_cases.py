@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -176,7 +175,6 @@ def _disturbs(case: Case, other: Case) -> bool:
     return any(_nested(path, theirs) for path in case.settings for theirs in other.untouched)
 
 
-@functools.lru_cache(maxsize=4096)
 def _nested(one: str, other: str) -> bool:
     """Say whether one path is the other or leads to it."""
     mine, theirs = steps(one), steps(other)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
@@ -44,7 +45,11 @@ class Trials:
 
     def values(self, settings: Settings) -> dict[str, Any]:
         """Return the values that the templates see with these settings."""
-        return overlaid(self.defaults, self.files, structure(settings))
+        return overlaid(self._given, structure(settings))
+
+    @functools.cached_property
+    def _given(self) -> dict[str, Any]:
+        return overlaid(self.defaults, self.files)
 
     def of_roles(self, rendering: Rendering, roles: Iterable[str]) -> list[tuple[Workload, Manifest | None]]:
         """Return the declared workloads of some roles, each as the rendering has it."""
