@@ -72,7 +72,7 @@ class Finding:
     accepted: str | None = None
 
     def __str__(self) -> str:
-        """Return the finding as the terminal shows it."""
+        """Return the finding as JUnit and pytest show it."""
         lines = [f"{self.object}: {self.why}", f"  expected  {self.expected}", f"  observed  {self.observed}"]
         return "\n".join([*lines, f"  fix       {self.remedy}"])
 

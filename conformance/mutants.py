@@ -18,6 +18,8 @@ from conformance.subject import BASELINE, CANDIDATE
 
 #: The version of the reference chart on each side of a run.
 VERSIONS: Mapping[str, str] = {CANDIDATE: "0.9.2", BASELINE: "0.9.1"}
+#: How the source of a chart begins that is a mutant.
+_SOURCE = "mutant:"
 #: The side of a mutant that breaks both versions alike.
 BOTH = "both"
 
@@ -84,6 +86,11 @@ def one_for_each(found: Iterable[Mutant]) -> list[Mutant]:
     for one in found:
         first.setdefault(one.caught_by[0], one)
     return list(first.values())
+
+
+def asked_for(source: str | None) -> Mutant | None:
+    """Return the mutant that a chart's source `mutant:NAME` means, None for all others. Raises `BadInput`."""
+    return mutant(source.removeprefix(_SOURCE)) if source and source.startswith(_SOURCE) else None
 
 
 def mutant(name: str) -> Mutant:

@@ -32,7 +32,7 @@ from conformance.run import Runner
 from conformance.running import judge_rules, workers_carried
 from conformance.side_images import platform_images
 from conformance.subject import BASELINE, CANDIDATE, Subject, placeholders
-from conformance.temporary import private_folder
+from conformance.temporary import made, private_folder
 
 log = logging.getLogger(__name__)
 
@@ -147,8 +147,8 @@ def _under_rules(
     With `few` a mutant is asked only the rules that it names, unless those miss it.
     """
     tools = provision.tools(KUBE_VERSION)
-    runner = Runner(_made(folder / "home"))
-    with Judge(tools.judge, runner, _made(folder / "judge")) as judge, ThreadPoolExecutor(2) as pool:
+    runner = Runner(made(folder / "home"))
+    with Judge(tools.judge, runner, made(folder / "judge")) as judge, ThreadPoolExecutor(2) as pool:
         judge.start()
         trials = pool.map(
             lambda one: _rules_on(
@@ -158,7 +158,7 @@ def _under_rules(
                 tools,
                 runner,
                 judge,
-                _made(folder / (one.name if one else "healthy")),
+                made(folder / (one.name if one else "healthy")),
                 few=few,
             ),
             [None, *chosen],
@@ -281,8 +281,3 @@ def _asked(id_: str, journey: Journey, promised: Contract) -> CheckResult:
 def _trial(mutant: Mutant | None, results: Sequence[CheckResult]) -> Trial:
     unjudged = [f"{found.id}: {found.reason}" for found in results if found.outcome is Outcome.INCOMPLETE]
     return Trial(mutant, tuple(found.id for found in results if found.outcome is Outcome.FAIL), tuple(unjudged))
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder

@@ -14,7 +14,7 @@ from typing import Any
 from conformance.errors import BadInput
 from conformance.redact import REDACTOR
 
-#: The names of the options, alike on the command line of `agents-conformance run` and of pytest.
+#: What is used where the caller does not say.
 KUBE_VERSION = "1.35"
 HELM = 3
 REPORT = "report"

@@ -25,7 +25,7 @@ from conformance.errors import BadInput
 from conformance.journey import JOURNEYS, Delivery, GitSetting, Journey, Rollouts, Setting
 from conformance.journey.showing import Showing
 from conformance.judge import Judge
-from conformance.mutants import mutant
+from conformance.mutants import asked_for
 from conformance.observe.deadlines import DEADLINES, Deadlines
 from conformance.options import COMMANDS, Options, report_folder
 from conformance.provision import Machine, Tools
@@ -36,7 +36,7 @@ from conformance.rules import Rules
 from conformance.run import Runner
 from conformance.side_images import images_of_sides, probe_image, server_image
 from conformance.subject import BASELINE, CANDIDATE, Subject, placeholders, targets
-from conformance.temporary import private_folder
+from conformance.temporary import made, private_folder
 from conformance.values import possible_secrets, read_values
 
 log = logging.getLogger(__name__)
@@ -151,17 +151,17 @@ def prepared(options: Options, checks: Collection[str] = ()) -> Iterator[Prepara
     What only some checks need is made ready now for those that are named, and for others once they run.
     Raises `BadInput` before anything is made that stays, `MachineLacks` where the machine cannot be made ready.
     """
-    made: list[Journal] = []
+    begun: list[Journal] = []
     with report_folder(options.report_dir) as folder:
         for line in sweep_stale_runs():
             log.info("a run that was killed left %s: removed", line)
         try:
             with interrupts.finished():
-                made.append(Journal.open_new())
-            yield _prepare(options, folder, made[0], checks)
+                begun.append(Journal.open_new())
+            yield _prepare(options, folder, begun[0], checks)
         finally:
             with interrupts.finished():
-                for journal in made:
+                for journal in begun:
                     sweep(journal)
 
 
@@ -194,17 +194,12 @@ def rules_alone(options: Options, judge: Judge | None = None) -> Iterator[tuple[
     """
     tools = provision.tools(options.kube_version)
     with private_folder() as folder:
-        runner = Runner(_made(folder / "home"))
-        subject = _subject(options, tools, runner, _made(folder / "charts"))
+        runner = Runner(made(folder / "home"))
+        subject = _subject(options, tools, runner, made(folder / "charts"))
         context = _context(subject, tools, tools.version("kube-apiserver"), _notes(subject))
-        with rules.opened(subject, tools, runner, _made(folder / "rules"), judge=judge) as judging:
+        with rules.opened(subject, tools, runner, made(folder / "rules"), judge=judge) as judging:
             rules.usable(subject, judging)
             yield judging, subject, context
-
-
-def _made(folder: Path) -> Path:
-    folder.mkdir()
-    return folder
 
 
 def _runner(journal: Journal, report_dir: Path | None) -> Runner:
@@ -222,8 +217,8 @@ def _subject(options: Options, tools: Tools, runner: Runner, folder: Path) -> Su
     helm = tools.helm(options.helm)
 
     def opened(source: str, side: str) -> Chart:
-        if source.startswith("mutant:"):
-            return mutant(source.removeprefix("mutant:")).chart(side, folder / side, runner)
+        if broken := asked_for(source):
+            return broken.chart(side, folder / side, runner)
         return chart.open_chart(source, into=folder / side, runner=runner, helm=helm)
 
     subject = Subject(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from conformance import provision
 from conformance.contract import Contract
-from conformance.mutants import mutant
+from conformance.mutants import asked_for
 from conformance.options import Options
 from conformance.provision import Image, Machine
 from conformance.run import Runner
@@ -42,8 +42,8 @@ def _declared(promised: Contract, machine: Machine) -> dict[str, dict[str, Image
 def _broken(options: Options, machine: Machine, runner: Runner, folder: Path) -> dict[str, dict[str, Image]]:
     images = {}
     for side, source in ((CANDIDATE, options.chart), (BASELINE, options.baseline)):
-        name = source.removeprefix("mutant:") if source and source.startswith("mutant:") else None
-        if name and (broken := mutant(name).platform(side, folder / side, runner)):
+        asked = asked_for(source)
+        if asked and (broken := asked.platform(side, folder / side, runner)):
             images[side] = platform_images(machine, side, broken)
     return images
 

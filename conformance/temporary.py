@@ -23,18 +23,24 @@ _LOCK = "lock"
 @contextlib.contextmanager
 def private_folder() -> Iterator[Path]:
     """Yield a new, empty, private folder below the caller's temporary one."""
-    made: list[tuple[Path, int]] = []
+    held: list[tuple[Path, int]] = []
     try:
         with interrupts.finished():
-            made.append(_made())
-        folder = made[0][0] / "folder"
+            held.append(_locked())
+        folder = held[0][0] / "folder"
         folder.mkdir()
         yield folder
     finally:
         with interrupts.finished():
-            for around, lock in made:
+            for around, lock in held:
                 shutil.rmtree(around, ignore_errors=True)
                 os.close(lock)
+
+
+def made(folder: Path) -> Path:
+    """Return a folder, made where it is missing."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
 def sweep_stale_folders() -> None:
@@ -50,7 +56,7 @@ def sweep_stale_folders() -> None:
                 os.close(held)
 
 
-def _made() -> tuple[Path, int]:
+def _locked() -> tuple[Path, int]:
     around = Path(tempfile.mkdtemp(prefix=_PREFIX))
     # Under its name only once it is locked, so that nobody takes the folder for one that was left.
     unnamed = around / f".{_LOCK}"

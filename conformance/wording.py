@@ -10,6 +10,11 @@ def short(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[:most]}…"
 
 
+def printable(text: str, instead: str = "?") -> str:
+    """Return a text on one line, whatever the input put into it: `instead` stands for what cannot be printed."""
+    return "".join(c if c.isprintable() else instead for c in text)
+
+
 def several(said: Sequence[str], most: int, what: str = "more") -> str:
     """Return the first `most` of several sayings as one, and how many more there are."""
     further = len(said) - most

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from conformance.errors import BadInput
 from conformance.redact import REDACTOR
+from conformance.wording import printable
 
 FORMS = "a folder, a .tgz, git:<repo>@<ref>:<path>, oci://<host>/<path>[:<version>] or reference:<version>"
 
@@ -121,7 +122,7 @@ def shown(source: str) -> str:
     if url and (url["user"] is not None or _half_parsed(url)):
         start, end = url.span("user") if url["user"] is not None else (url.end("scheme"), len(source))
         source = f"{source[:start]}***{source[end:]}"
-    return REDACTOR.scrub("".join(c if c.isprintable() else "?" for c in source))[:200]
+    return REDACTOR.scrub(printable(source))[:200]
 
 
 _URL = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?:(?P<user>[^/\s]*)@)?(?P<host>[^/\s]*)")

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, cast
 
-from conformance.chart.folder import printable
+from conformance.chart.folder import told
 from conformance.chart.limits import CHUNK, MIB, PACKED, UNPACKED, Limits, blames_machine
 from conformance.errors import BadInput
 
@@ -61,7 +61,7 @@ def check_subcharts(chart: Path, shown: str, limits: Limits | None = None, depth
     for packed in sorted(chart.glob("charts/*.tgz")):
         if packed.name.startswith(("_", ".")):
             continue
-        inside = f"{shown}, subchart {printable(packed.name)}"
+        inside = f"{shown}, subchart {told(packed.name)}"
         if depth >= _DEEPEST:
             raise BadInput(f"chart {inside}: expected at most {_DEEPEST} archives in each other, seen more")
         with tempfile.TemporaryDirectory(dir=chart.parent) as folder:
@@ -79,7 +79,7 @@ def _members(packed: IO[bytes], beside: Path, shown: str) -> Iterator[tuple[str,
                 parts = _parts(member, shown)
                 top = top or parts[0]
                 if parts[0] != top:
-                    raise _refused(shown, member, f"expected everything in one folder, {printable(top)}/")
+                    raise _refused(shown, member, f"expected everything in one folder, {told(top)}/")
                 if member.isdir():
                     continue
                 if len(parts) == 1:
@@ -143,7 +143,7 @@ def _write(to: Path, name: str, content: IO[bytes], limits: Limits, shown: str) 
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("xb") as write:
-            limits.copy(content, write, shown, printable(name))
+            limits.copy(content, write, shown, told(name))
     except (FileExistsError, NotADirectoryError):
         raise BadInput(
             f"chart {shown}: expected each name once in the archive, seen {name} again; pack it again"
@@ -151,8 +151,8 @@ def _write(to: Path, name: str, content: IO[bytes], limits: Limits, shown: str) 
 
 
 def _refused(shown: str, member: tarfile.TarInfo, expected: str) -> BadInput:
-    return BadInput(f"chart {shown}: {expected}, seen {printable(member.name)}; pack it with `helm package`")
+    return BadInput(f"chart {shown}: {expected}, seen {told(member.name)}; pack it with `helm package`")
 
 
 def _told(error: BaseException) -> str:
-    return printable(str(error)) or type(error).__name__
+    return told(str(error)) or type(error).__name__

@@ -10,6 +10,7 @@ from pathlib import Path
 from conformance.chart.helmignore import Ignore
 from conformance.chart.limits import Limits, blames_machine
 from conformance.errors import BadInput
+from conformance.wording import printable
 
 
 def copy(source: Path, to: Path, shown: str) -> None:
@@ -33,8 +34,7 @@ def copy(source: Path, to: Path, shown: str) -> None:
     except (OSError, RuntimeError, ValueError) as error:
         if blames_machine(error):
             raise
-        told = "".join(c if c.isprintable() else "?" for c in str(error))
-        raise BadInput(f"chart {shown}: cannot be read: {told}; check its files") from None
+        raise BadInput(f"chart {shown}: cannot be read: {printable(str(error))}; check its files") from None
 
 
 def _ignore(source: Path, shown: str) -> Ignore:
@@ -66,7 +66,7 @@ class _Copy:
             mode = real.stat(follow_symlinks=False).st_mode
             if self.ignore.ignores(inside, folder=stat.S_ISDIR(mode)):
                 continue
-            self.limits.enter(self.shown, printable(inside))
+            self.limits.enter(self.shown, told(inside))
             if stat.S_ISDIR(mode):
                 if real in (*around, source):
                     raise self._wrong(inside, "links to a folder that it lies in; drop the link")
@@ -94,12 +94,12 @@ class _Copy:
         with os.fdopen(descriptor, "rb") as read, to.open("xb") as write:
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 raise self._wrong(inside, "changed while it was read; try again")
-            self.limits.copy(read, write, self.shown, printable(inside))
+            self.limits.copy(read, write, self.shown, told(inside))
 
     def _wrong(self, inside: str, seen: str) -> BadInput:
-        return BadInput(f"chart {self.shown}: {printable(inside)} {seen}")
+        return BadInput(f"chart {self.shown}: {told(inside)} {seen}")
 
 
-def printable(path: str) -> str:
-    """Return a path for a message: one line, whatever its name holds."""
-    return "".join(c if c.isprintable() else "?" for c in path)[:200]
+def told(path: str) -> str:
+    """Return a path for a message: one line, not too long, whatever its name holds."""
+    return printable(path)[:200]

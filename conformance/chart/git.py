@@ -13,8 +13,10 @@ from pathlib import Path
 
 from conformance.chart.address import Credentials, Git
 from conformance.errors import BadInput, CommandFailed, MachineLacks
+from conformance.git_settings import as_environment
 from conformance.redact import REDACTOR
 from conformance.run import Result, Runner
+from conformance.wording import printable
 
 #: Seconds for one conversation with a repository.
 FETCH_SECONDS = 300.0
@@ -96,7 +98,7 @@ def _unreachable(result: Result, address: Git, shown: str) -> BadInput | Machine
 
 def _told(result: Result) -> str:
     said = " ".join(result.stderr.split()) or f"git ended with status {result.status}"
-    return "".join(c if c.isprintable() else "?" for c in REDACTOR.scrub(said))[:300]
+    return printable(REDACTOR.scrub(said))[:300]
 
 
 class _Repository:
@@ -121,12 +123,8 @@ class _Repository:
         }
         if address.credentials:
             settings[f"http.{_origin(address.repo)}.extraHeader"] = _header(address.credentials)
-        counted: dict[str, str] = {}
-        for number, (key, value) in enumerate(settings.items()):
-            counted |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
         self._runner = runner.with_environment(
-            **counted,
-            GIT_CONFIG_COUNT=str(len(settings)),
+            **as_environment(settings),
             GIT_CONFIG_GLOBAL=str(config),
             GIT_CONFIG_NOSYSTEM="1",
             GIT_ALLOW_PROTOCOL="file:http:https:ssh",

@@ -13,6 +13,7 @@ import semver
 
 from conformance.errors import BadInput
 from conformance.located_yaml import Located, Place, Unreadable, dotted, read, read_text
+from conformance.wording import printable
 
 #: Names that can stand in a file's name, an OCI reference and a label.
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -62,7 +63,7 @@ class _Wrong:
 
     def at(self, place: Place, expected: str, seen: str) -> BadInput:
         line = self.document.line(place)
-        seen = "".join(c if c.isprintable() else "?" for c in seen)[:100]
+        seen = printable(seen)[:100]
         return BadInput(f"{self.file}:{line}: {dotted(place)}: expected {expected}, seen {seen}; correct it")
 
     def text(self, key: str) -> str:
@@ -79,8 +80,7 @@ def _read(file: Path, shown: str, name: str) -> Located:
         document = read(read_text(file), strict=False)
     except Unreadable as error:
         line = f":{error.line}" if error.line else ""
-        told = "".join(c if c.isprintable() else " " for c in str(error))
-        raise BadInput(f"chart {shown}: {name}{line}: {told}; correct it") from None
+        raise BadInput(f"chart {shown}: {name}{line}: {printable(str(error), ' ')}; correct it") from None
     if not isinstance(document.value, dict):
         seen = "a list" if isinstance(document.value, list) else "text"
         raise BadInput(

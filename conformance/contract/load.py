@@ -21,7 +21,7 @@ from conformance.contract.model import Contract
 from conformance.errors import BadInput
 from conformance.located_yaml import Located, Place, Unreadable, dotted, read, read_text
 from conformance.redact import REDACTOR
-from conformance.wording import short
+from conformance.wording import printable, short
 
 #: Characters of what was seen that a message shows.
 _SHOWN = 60
@@ -66,7 +66,7 @@ def _first(file: Path, located: Located, wrong: Iterator[Contradiction]) -> None
 
 def one_line(message: str) -> str:
     """Return a message on one line, whatever the input put into it, known secrets hidden."""
-    return "".join(c if c.isprintable() else " " for c in REDACTOR.scrub(message))[:1000]
+    return printable(REDACTOR.scrub(message), " ")[:1000]
 
 
 # What must not stand in a contract. Its message never shows the value.

@@ -13,6 +13,7 @@ import yaml
 
 from conformance.api import Api
 from conformance.errors import Incomplete
+from conformance.git_settings import as_environment
 from conformance.manifests import Body, Manifest, ObjectKey
 from conformance.observe.deadlines import DEADLINES, Deadlines
 from conformance.observe.ready import wait_until_ready
@@ -34,7 +35,7 @@ _LEFT_OUT_KINDS = ("NetworkPolicy",)
 #: Where the pod that serves git has the node's folder.
 _SERVED = "/srv/git"
 #: What git asks for before it serves what another user owns.
-_TRUSTING = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*"}
+_TRUSTING = as_environment({"safe.directory": "*"})
 
 
 class Controller:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conformance.errors import MachineLacks
+from conformance.git_settings import as_environment
 from conformance.run import Runner
 
 #: The branch that everything is committed to.
@@ -47,11 +48,12 @@ class Repository:
         people = {f"GIT_{who}_{what}": value for who in ("AUTHOR", "COMMITTER") for what, value in _AUTHOR.items()}
         settings = {"core.hooksPath": "/dev/null", "core.autocrlf": "false", "commit.gpgSign": "false",
                     "gc.auto": "0", "core.sharedRepository": "0644", "init.defaultBranch": BRANCH}  # fmt: skip
-        counted: dict[str, str] = {"GIT_CONFIG_COUNT": str(len(settings))}
-        for number, (key, value) in enumerate(settings.items()):
-            counted |= {f"GIT_CONFIG_KEY_{number}": key, f"GIT_CONFIG_VALUE_{number}": value}
         self._runner = runner.with_environment(
-            **people, **counted, GIT_CONFIG_GLOBAL="/dev/null", GIT_CONFIG_NOSYSTEM="1", GIT_TERMINAL_PROMPT="0"
+            **people,
+            **as_environment(settings),
+            GIT_CONFIG_GLOBAL="/dev/null",
+            GIT_CONFIG_NOSYSTEM="1",
+            GIT_TERMINAL_PROMPT="0",
         )
         tree.mkdir(parents=True)
         self._runner.run("git", "init", "--quiet", "--bare", "--template=", served, timeout=GIT_SECONDS)
