@@ -7,6 +7,7 @@ Issue 5, "Figures": at most 1.2 times.
 
 from __future__ import annotations
 
+import contextlib
 import tempfile
 import time
 from collections.abc import Iterator
@@ -17,7 +18,8 @@ from typing import Any
 from benchmarks.figures import Figure, alternating
 from conformance.gitops.application import GROUP, REFRESH
 from conformance.gitops.repository import Commit
-from conformance.journey.git_setting import GitSetting, Wanted
+from conformance.journey.git_setting import GitSetting
+from conformance.journey.git_stage import Wanted
 from conformance.journey.setting import OWN_NAMESPACE
 from conformance.manifests import Body
 from conformance.options import Options
@@ -86,7 +88,8 @@ def _bare(setting: GitSetting) -> float:
     asked = {"metadata": {"annotations": {REFRESH: "normal"}}}
     since = setting.api.request("PATCH", path, body=asked, content_type="application/merge-patch+json")
     version = since["metadata"]["resourceVersion"]
-    with setting.api.watch(applications, namespace=OWN_NAMESPACE, since=version, seconds=PATIENCE) as watch:
+    watch = setting.api.watch(applications, namespace=OWN_NAMESPACE, since=version, seconds=PATIENCE)
+    with contextlib.closing(watch):
         for event in watch:
             if _is_settled(event.object, commit.id):
                 return time.monotonic() - begun

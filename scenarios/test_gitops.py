@@ -20,6 +20,7 @@ def test_revert_one_sync(delivery: Delivery) -> Iterator[Finding]:
     reverted = delivery.both()
     yield from judging_git.not_settled(reverted.changed)
     yield from judging_git.not_reverted(delivery.contract, reverted)
+    reverted.effective()
     if delivery.contract.crds and delivery.contract.examples:
         yield from judging.lost_custom_resources(delivery.contract, delivery.lives())
 
@@ -34,7 +35,7 @@ def test_revert_values_only(delivery: Delivery) -> Iterator[Finding]:
     """Reverting a commit that changed only the images in the values brings back all of the prior state."""
     reverted = delivery.values_only()
     yield from judging_git.not_reverted(delivery.contract, reverted)
-    yield from judging.other_images(delivery.contract, reverted.changed.settled())
+    yield from judging.other_images(delivery.contract, reverted.effective())
 
 
 @scenario(
@@ -47,7 +48,7 @@ def test_revert_chart_only(delivery: Delivery) -> Iterator[Finding]:
     """Reverting a commit that changed only the chart's version brings back all of the prior state."""
     reverted = delivery.chart_only()
     yield from judging_git.not_reverted(delivery.contract, reverted)
-    reverted.changed.settled()
+    reverted.effective()
 
 
 @scenario(
@@ -60,7 +61,7 @@ def test_revert_chart_and_values(delivery: Delivery) -> Iterator[Finding]:
     """Reverting a commit of a version, its images and the values of optional features takes all of it away."""
     reverted = delivery.both_and_values()
     yield from judging_git.not_reverted(delivery.contract, reverted)
-    reverted.changed.settled()
+    reverted.effective()
 
 
 @scenario(

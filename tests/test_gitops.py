@@ -219,7 +219,7 @@ def test_the_core_install_is_fitted(tmp_path):
     assert made.keys() == {"argocd-redis", "s", "b", "argocd-cm"}
     assert made["b"]["subjects"] == [{"namespace": "own"}]
     assert "namespace" not in made["b"]["metadata"]
-    assert made["argocd-cm"]["data"] == {"kustomize.buildOptions": "--enable-helm"}
+    assert made["argocd-cm"]["data"]["kustomize.buildOptions"] == "--enable-helm"
     fitted = made["s"]["spec"]["template"]["spec"]
     assert "initContainers" not in fitted
     (container,) = fitted["containers"]

@@ -15,8 +15,6 @@ from conformance.observe.wait import wait_for, wait_for_one
 GROUP = "argoproj.io"
 #: Asks the controller to look at git at once; it removes the annotation once it has.
 REFRESH = "argocd.argoproj.io/refresh"
-#: What Argo CD marks objects of its own with.
-TRACKING = "argocd.argoproj.io/tracking-id"
 #: How an operation ends without having synced.
 _FAILED = frozenset({"Failed", "Error"})
 

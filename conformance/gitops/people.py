@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from conformance.api import Api, ApiRefusal
-from conformance.manifests import Body, Manifest, ObjectKey
+from conformance.manifests import Body, Manifest, Manifests, ObjectKey
 from conformance.observe.deadlines import Deadline
 from conformance.observe.dry_run import FIELD_MANAGER
 from conformance.observe.wait import wait_for, wait_for_one
@@ -14,7 +14,7 @@ from conformance.observe.wait import wait_for, wait_for_one
 #: An image that nobody has: what an edit by hand leaves behind must show.
 BY_HAND = "registry.invalid/edited-by-hand:1"
 #: What a container waits for whose image cannot be had.
-_NO_IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName"})
+_NO_IMAGE = frozenset({"ErrImageNeverPull", "ErrImagePull", "ImagePullBackOff", "InvalidImageName"})
 _STRATEGIC = "application/strategic-merge-patch+json"
 
 
@@ -30,6 +30,11 @@ class Running:
         """Return the declared image."""
         boxes = self.declared.containers()
         return next((str(box.get("image")) for box in boxes if box.get("name") == self.container), "")
+
+    def rolled_since(self, before: Manifests) -> bool:
+        """Say whether its pods are others than what was declared before."""
+        was = before.get(self.declared.key)
+        return was is not None and was.pod_template != self.declared.pod_template
 
 
 def refused(api: Api, bodies: Iterable[Body]) -> list[tuple[ObjectKey, str]]:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from conformance.errors import Incomplete
 from conformance.gitops import Application
 from conformance.gitops.repository import Commit
-from conformance.journey.git_setting import BROKEN, GitSetting, GitStage, Wanted
+from conformance.journey.git_setting import GitSetting
+from conformance.journey.git_stage import BROKEN, GitStage, Wanted
 from conformance.journey.journeys import Journey
 from conformance.manifests import ObjectKey
 from conformance.observe.live_state import Deviation, LiveState
@@ -34,6 +35,19 @@ class Reverted:
     deviations: Sequence[Deviation]
     later: Sequence[Application]
     refusal: str = ""
+
+    def effective(self) -> GitStage:
+        """Return the state after the commit.
+
+        Raises `Incomplete` where it was not synced and healthy, or the commit renders to what was there before:
+        then nothing was reverted.
+        """
+        self.changed.settled()
+        stages = (self.before, self.changed)
+        was, now = ({manifest.key: manifest.body for manifest in stage.declared} for stage in stages)
+        if was == now:
+            raise Incomplete(f"commit {self.changed.commit} changes nothing that is rendered")
+        return self.changed
 
 
 class Delivery(Journey):
@@ -120,7 +134,7 @@ class Delivery(Journey):
             stage = self._setting.recorded(
                 "drift from", self._setting.repository.head(), self._start, lambda: self._setting.heal(before)
             )
-            return Reverted(before, before, stage, self._setting.deviations(stage, before.declared), ())
+            return Reverted(before, before, stage, self._deviations_from(before, stage), ())
 
         return self._known("healed", drive)
 
@@ -137,7 +151,7 @@ class Delivery(Journey):
             changed = self._setting.deliver("the sync of commit", commit, CANDIDATE).settled()
             self._setting.set_healing(on=healing)
             try:
-                refusal = self._setting.undo(changed)
+                refusal = self._setting.undo(before, changed)
                 self._setting.set_images(before)
                 return dataclasses.replace(self._back(before, changed, commit), refusal=refusal)
             finally:
@@ -170,9 +184,17 @@ class Delivery(Journey):
     def _back(self, before: GitStage, changed: GitStage, commit: Commit) -> Reverted:
         """Revert a commit, and look at git some more times."""
         stage = self._setting.deliver("the sync of", self._setting.revert(commit), self._start)
-        deviations = self._setting.deviations(stage, before.declared)
+        deviations = self._deviations_from(before, stage)
         later = self._setting.refreshed(REFRESHES) if stage.failure is None and not deviations else []
         return Reverted(before, changed, stage, deviations, later)
+
+    def _deviations_from(self, before: GitStage, stage: GitStage) -> list[Deviation]:
+        """Return where a stage deviates from what an earlier one declares, what was there then already apart.
+
+        That are the Jobs of hooks, for example, which no commit declares and many charts leave behind.
+        """
+        found = self._setting.deviations(stage, before.declared)
+        return [deviation for deviation in found if not (deviation.left_over and deviation.key in before.live)]
 
     def _known(self, name: str, drive: Callable[[], Reverted]) -> Reverted:
         """Return what was driven once; what could not be driven stays so.

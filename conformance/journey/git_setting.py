@@ -8,7 +8,6 @@ import functools
 import logging
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from conformance.api import ApiRefusal, ApiUnreachable
@@ -19,9 +18,9 @@ from conformance.gitops.application import of_repository
 from conformance.gitops.repository import BRANCH, Commit
 from conformance.helm import Deployed
 from conformance.journey import judging
-from conformance.journey.configuration import Configurations, configurations
+from conformance.journey.configuration import configurations
+from conformance.journey.git_stage import BROKEN, GitStage, Wanted
 from conformance.journey.setting import OWN_NAMESPACE, Setting
-from conformance.journey.stage import Stage
 from conformance.manifests import Body, Manifest, Manifests, ObjectKey
 from conformance.observe.availability import ensure_namespace
 from conformance.observe.deadlines import DEADLINES, Deadlines
@@ -35,53 +34,8 @@ from conformance.values import over, read_values
 log = logging.getLogger(__name__)
 
 REPOSITORY = "deploy.git"
-#: Stands for images that nobody has.
-BROKEN = "nobody"
 #: Argo CD's own word for an object that it makes at a moment of a sync only.
 HOOK = "argocd.argoproj.io/hook"
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What a commit is to say: whose chart, whose images in the values, and which values set of the contract."""
-
-    chart: str
-    images: str
-    values: str = ""
-
-    def __str__(self) -> str:
-        """Return it as a commit's subject says it."""
-        images = self.images if self.images == BROKEN else f"the {self.images}"
-        said = self.chart if self.chart == self.images else f"chart of the {self.chart}, images of {images}"
-        return f"{said}, values {self.values}" if self.values else said
-
-
-@dataclass(frozen=True)
-class GitStage(Stage):
-    """What one commit led to: the Application at its end, and the successful syncs that it took.
-
-    `configurations` is what the processes then saw of their environment.
-    """
-
-    commit: Commit = field(kw_only=True)
-    application: Application = field(kw_only=True)
-    syncs: int = field(kw_only=True)
-    configurations: Configurations = field(kw_only=True, default_factory=dict)
-
-    @property
-    def declared_by(self) -> str:
-        """Return what declares the objects, as findings name it."""
-        return f"commit {self.commit}"
-
-    def settled(self) -> GitStage:
-        """Return it. Raises `Incomplete` where it did not end synced and healthy."""
-        if self.failure is not None:
-            raise Incomplete(f"{self} did not end synced and healthy: {self.failure}")
-        return self
-
-    def __str__(self) -> str:
-        """Return the operation as a sentence names it."""
-        return f"{self.operation} {self.commit}"
 
 
 class GitSetting(Setting):
@@ -201,10 +155,16 @@ class GitSetting(Setting):
             people.until_image(self._api, running, running.image, self._deadlines.application_settled)
         self._applications.until_settled(self.name, newest)
 
-    def undo(self, stage: GitStage) -> str:
-        """Take the last rollout of each declared workload back, past git, and return what refused to be."""
+    def undo(self, before: GitStage, stage: GitStage) -> str:
+        """Take back, past git, the rollout of each workload that a stage rolled; return what refused to be.
+
+        Raises `Incomplete` where it rolled none.
+        """
         refused = []
-        for running in self._running(stage):
+        rolled = [running for running in self._running(stage) if running.rolled_since(before.declared)]
+        if not rolled:
+            raise Incomplete(f"{stage} rolls no declared workload, so no rollout can be undone")
+        for running in rolled:
             try:
                 people.undo(self._cluster.kubectl, running)
             except CommandFailed as error:
