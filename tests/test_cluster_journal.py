@@ -122,6 +122,24 @@ def test_a_killed_run_is_over_and_a_living_one_is_not(root):
     assert not root.parent.exists()
 
 
+def test_what_a_killed_run_was_starting_does_not_keep_it_alive(root):
+    begin = """
+        import os, sys, time
+        from pathlib import Path
+        from conformance.cluster.journal import Journal
+        journal = Journal.open_new(Path(sys.argv[1]))
+        if os.fork() == 0:
+            time.sleep(0.3)  # between fork and exec, as on a busy machine
+            os._exit(0)
+        print(journal.run_id, flush=True)
+        time.sleep(60)
+    """
+    process, run_id = _python(begin, root)
+    process.kill()
+    process.wait()
+    assert [journal.run_id for journal in stale_runs(root)] == [run_id]
+
+
 def test_a_run_killed_while_it_began_is_over_too(root):
     (root / "0123abcd").mkdir(parents=True)
     (stale,) = stale_runs(root)

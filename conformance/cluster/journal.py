@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import tenacity
 
 from conformance import paths
 from conformance.errors import ConformanceError, MachineLacks
@@ -33,6 +34,8 @@ CLUSTER, CONTAINER, NETWORK, FOLDER, PROCESS = "cluster", "container", "network"
 MAKING, MADE, KEPT, GONE = "making", "made", "kept", "gone"
 
 _PR_SET_PDEATHSIG = 1
+#: Seconds in which what a killed run was starting has begun or ended, on a busy machine.
+_STARTING_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -153,11 +156,28 @@ class Journal:
     def is_over(self) -> bool:
         """Say whether no process holds the run's lock."""
         try:
-            over = self._take()
+            over = self.take_over()
         except FileNotFoundError:
             return True
         self.close()
         return over
+
+    def take_over(self) -> bool:
+        """Take the lock, and say whether it could be had: whether the run is over.
+
+        What a killed run was just starting has the lock as well, until its program begins.
+        """
+        patient = tenacity.Retrying(
+            retry=tenacity.retry_if_result(lambda taken: not taken and self._is_left()),
+            wait=tenacity.wait_fixed(0.02), stop=tenacity.stop_after_delay(_STARTING_SECONDS),
+            retry_error_callback=lambda _: False,
+        )  # fmt: skip
+        return bool(patient(self._take))
+
+    def _is_left(self) -> bool:
+        """Say whether the controlling process has ended, whoever holds the lock."""
+        controlling = next(iter(self.entries(PROCESS)), None)
+        return controlling is not None and not is_running(controlling)
 
     def _take(self) -> bool:
         lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
@@ -226,7 +246,7 @@ def _all(root: Path) -> list[tuple[Journal, bool]]:
         return []
     with _explained(root), _registered(root):
         found = [Journal(folder) for folder in sorted(root.iterdir()) if re.fullmatch("[0-9a-f]{8}", folder.name)]
-        return [(journal, journal._take()) for journal in found]
+        return [(journal, journal.take_over()) for journal in found]
 
 
 @contextlib.contextmanager
