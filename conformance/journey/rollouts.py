@@ -92,7 +92,7 @@ class Rollouts(Journey):
     def shown(self) -> Sequence[Shown]:
         """Return what each tool makes of the values with which the checksums were turned on, one looked up."""
         _ready(self.enabled())
-        self._looked_up()
+        self._look_up()
         return list(self._showing.all(self.rotator))
 
     def disabled(self) -> Step:
@@ -136,25 +136,32 @@ class Rollouts(Journey):
             yield (step := self._rotate(one))
             if step.failure:
                 return
-        if (outside := self._looked_up()) is not None:
-            yield self._rotate(outside)
+        if (outside := self._outside()) is not None:
+            first = self._looked_up(outside)
+            yield first if first is not None and first.failure else self._rotate(outside)
 
     def _rotate(self, of: Watched) -> Step:
         rotated = self.rotator.rotate(of)
         return self.rotator.upgrade(f"rotation of {of}, {rotated.how}", rotated=[rotated])
 
-    def _looked_up(self) -> Watched | None:
-        """Let the cluster's data decide for one object that the chart does not make, and return that."""
-        outside = next((one for one in self.used() if one.data is None), None)
-        if outside is None or not self.rotator.values.lookup:
+    def _outside(self) -> Watched | None:
+        """Return an object to be looked up: one that the chart does not make, where it can look up at all."""
+        found = next((one for one in self.used() if one.data is None), None)
+        return found if self.rotator.values.lookup else None
+
+    def _looked_up(self, outside: Watched) -> Step | None:
+        """Let the cluster's data decide for an object; return the upgrade to that, None where it does already."""
+        if str(outside) in self.rotator.asked.looked_up:
             return None
-        if str(outside) not in self.rotator.asked.looked_up:
-            self.rotator.ask(looked_up=frozenset({str(outside)}))
-            _ready(self.rotator.upgrade(f"looking up {outside}"))
-        return outside
+        self.rotator.ask(looked_up=frozenset({str(outside)}))
+        return self.rotator.upgrade(f"looking up {outside}")
+
+    def _look_up(self) -> None:
+        if (outside := self._outside()) is not None and (step := self._looked_up(outside)) is not None:
+            _ready(step)
 
     def _all_beside(self) -> Iterator[Step]:
-        self._looked_up()
+        self._look_up()
         yield self._after("a Secret that nobody watches is made", lambda: self.rotator.held.put_secret(_UNWATCHED))
         yield self._after("that Secret is changed", lambda: self.rotator.held.put_secret(_UNWATCHED))
         yield self._after("labels and annotations of what is watched are changed", self._relabel)
@@ -187,7 +194,9 @@ class Rollouts(Journey):
         one, workload = several[0]
         before = rotator.asked
         rotator.asked = before.without(one.name, workload)
-        _ready(rotator.upgrade(f"taking {one} from the list of {workload}"))
+        step = rotator.upgrade(f"taking {one} from the list of {workload}")
+        if step.failure:
+            return step
         step = self._rotate(one)
         # The checks that follow stand on the whole lists.
         rotator.ask(only=before.only)
