@@ -22,7 +22,16 @@ from conformance.checks import REGISTRY, Outcome
 from conformance.cluster import Lease
 from conformance.contract import lacks
 from conformance.errors import ConformanceError, Incomplete
-from conformance.journey import Journey
+from conformance.journey_fixtures import (  # noqa: F401 - fixtures of the plugin
+    blocked,
+    committed,
+    crowded,
+    delivery,
+    installed,
+    lifecycle,
+    rollouts,
+    runs,
+)
 from conformance.options import HELM, KUBE_VERSION, Options
 from conformance.preparation import Preparation, prepared
 from conformance.report.result import CheckResult, judged
@@ -239,55 +248,6 @@ def lease(request: pytest.FixtureRequest, preparation: Preparation) -> Iterator[
     with preparation.lease(_worker(request.config)) as lease:
         request.config.stash[_LEASE] = lease
         yield lease
-
-
-@pytest.fixture(scope="session")
-def installed(preparation: Preparation, lease: Lease) -> Iterator[Journey]:
-    """Yield the candidate's install on a pristine cluster."""
-    with preparation.journey("installed", lease) as journey:
-        yield journey
-
-
-@pytest.fixture(scope="session")
-def lifecycle(preparation: Preparation, lease: Lease) -> Iterator[Journey]:
-    """Yield the baseline's life on a pristine cluster: upgraded to the candidate and rolled back."""
-    with preparation.journey("lifecycle", lease) as journey:
-        yield journey
-
-
-@pytest.fixture(scope="session")
-def delivery(preparation: Preparation, lease: Lease) -> Iterator[Journey]:
-    """Yield the baseline delivered by git on a pristine cluster, ready for what people do with commits."""
-    with preparation.journey("delivery", lease) as journey:
-        yield journey
-
-
-@pytest.fixture(scope="session")
-def runs(preparation: Preparation, lease: Lease) -> Iterator[Journey]:
-    """Yield the candidate on a pristine cluster, with runs of every kind carried out on it."""
-    with preparation.journey("runs", lease) as journey:
-        yield journey
-
-
-@pytest.fixture(scope="session")
-def crowded(preparation: Preparation, lease: Lease) -> Iterator[Journey]:
-    """Yield the candidate's install with two of each workload that may migrate, on a pristine cluster."""
-    with preparation.journey("crowded", lease) as journey:
-        yield journey
-
-
-@pytest.fixture(scope="session")
-def blocked(preparation: Preparation, lease: Lease) -> Iterator[Journey]:
-    """Yield the baseline's life on a pristine cluster: an upgrade whose migration fails, and the way out."""
-    with preparation.journey("blocked", lease) as journey:
-        yield journey
-
-
-@pytest.fixture(scope="session")
-def rollouts(preparation: Preparation, lease: Lease) -> Iterator[Journey]:
-    """Yield the candidate on a pristine cluster, whose watched objects are rotated."""
-    with preparation.journey("rollouts", lease) as journey:
-        yield journey
 
 
 @pytest.fixture(scope="session")

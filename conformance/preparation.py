@@ -22,7 +22,7 @@ from conformance.cluster import Journal, Lease, sweep, sweep_stale_runs
 from conformance.cluster.journal import CLUSTER
 from conformance.cluster.sweeping import end_processes
 from conformance.errors import BadInput
-from conformance.journey import JOURNEYS, Delivery, GitSetting, Journey, Rollouts, Setting
+from conformance.journey import JOURNEYS, Committed, Delivery, GitSetting, Journey, Rollouts, Setting
 from conformance.journey.showing import Showing
 from conformance.judge import Judge
 from conformance.mutants import asked_for
@@ -87,6 +87,8 @@ class Preparation:
         """Return a journey, at its beginning on a pristine cluster."""
         if name == "delivery":
             return Delivery(self.git_setting(lease, deadlines))
+        if name == "committed":
+            return Committed(self.git_setting(lease, deadlines))
         if name == "rollouts":
             folder = Path(tempfile.mkdtemp(prefix="showing-", dir=self.journal.folder))
             showing = Showing(self.subject, self.machine.tools, self.runner, folder)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from conformance.checks import CORE, EXTENDED, Finding, scenario
 from conformance.errors import Incomplete
-from conformance.journey import Rollouts, judging_rollouts
+from conformance.journey import Committed, Rollouts, judging_annotations, judging_rollouts
 from conformance.journey.rollouts import BURST
 
 NEEDS = ("checksums",)
@@ -21,10 +21,10 @@ NEEDS = ("checksums",)
 def test_enable_is_one_rollout(rollouts: Rollouts) -> Iterator[Finding]:
     """Turning checksums on annotates the pods that use a watched object and rolls each workload once."""
     step, checksums = rollouts.enabled(), rollouts.rotator.checksums
-    yield from judging_rollouts.still_annotated(checksums, rollouts.installed())
+    yield from judging_annotations.still_annotated(checksums, rollouts.installed())
     yield from judging_rollouts.not_ready(step)
-    yield from judging_rollouts.not_annotated(checksums, step)
-    yield from judging_rollouts.not_one_rollout(step, "turning checksums on")
+    yield from judging_annotations.not_annotated(checksums, step)
+    yield from judging_annotations.not_one_rollout(step, "turning checksums on")
 
 
 @scenario(
@@ -66,7 +66,9 @@ def test_unrelated_change_rolls_nothing(rollouts: Rollouts) -> Iterator[Finding]
 def test_allowlist_is_respected(rollouts: Rollouts) -> Iterator[Finding]:
     """A workload is annotated for the names in its list alone, and rolled for no other, though it uses it."""
     step = rollouts.barred()
-    yield from judging_rollouts.beside_the_list(rollouts.rotator.checksums, rollouts.enabled(), rollouts.lists())
+    yield from judging_annotations.beside_the_list(
+        rollouts.rotator.checksums, rollouts.enabled(), rollouts.lists()
+    )
     yield from judging_rollouts.not_ready(step)
     yield from judging_rollouts.not_rolled(step)
 
@@ -128,6 +130,26 @@ def test_immutable_and_missing(rollouts: Rollouts) -> Iterator[Finding]:
 
 
 @scenario(
+    "rollout/through-gitops",
+    level=EXTENDED,
+    seed="001 Implementation detail: in GitOps prefer operator-provided checksums; Rollout plan (GitOps)",
+    needs=("checksums", "gitops"),
+)
+def test_through_gitops(committed: Committed) -> Iterator[Finding]:
+    """A rotation as a commit is one sync and one rollout, three looks at git roll nothing, a revert goes back."""
+    yield from judging_rollouts.not_ready(committed.delivered())
+    rotation = committed.rotated()
+    yield from judging_rollouts.not_ready(rotation.step)
+    yield from judging_rollouts.several_syncs(rotation)
+    yield from judging_rollouts.not_rolled(rotation.step)
+    yield from judging_rollouts.stale(rotation.step)
+    yield from judging_rollouts.rolled_unasked([committed.refreshed()])
+    if policy := committed.contract.policies.rotate_then_rollback:
+        yield from judging_rollouts.not_ready(committed.reverted().step)
+        yield from judging_rollouts.other_credential(committed.reverted(), policy)
+
+
+@scenario(
     "rollout/disable-removes-annotations",
     level=EXTENDED,
     seed="001 Rollback: annotation removal stops checksum-triggered rollouts",
@@ -137,6 +159,6 @@ def test_disable_removes_annotations(rollouts: Rollouts) -> Iterator[Finding]:
     """Turning checksums off takes the annotations away in one rollout, and no rotation rolls pods after it."""
     step, checksums = rollouts.disabled(), rollouts.rotator.checksums
     yield from judging_rollouts.not_ready(step)
-    yield from judging_rollouts.still_annotated(checksums, step)
-    yield from judging_rollouts.not_one_rollout(step, "turning checksums off")
+    yield from judging_annotations.still_annotated(checksums, step)
+    yield from judging_annotations.not_one_rollout(step, "turning checksums off")
     yield from judging_rollouts.rolled_unasked([rollouts.rotated_unwatched()], off=True)

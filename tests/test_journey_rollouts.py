@@ -10,7 +10,9 @@ import pytest
 
 from conformance.checks import Finding
 from conformance.contract import Checksums, Contract
+from conformance.journey import judging_annotations
 from conformance.journey import judging_rollouts as judging
+from conformance.journey.committed import Synced
 from conformance.journey.rotation import Rotated, Running, Step, Undone, owned, rolled
 from conformance.journey.watched import Asked, Watched, places, uses
 from conformance.manifests import Body, Manifest, Manifests, ObjectKey
@@ -216,22 +218,24 @@ def test_what_is_rolled_for_nothing_is_found() -> None:
 
 
 def test_turning_on_and_off() -> None:
-    assert not said(judging.not_annotated(CHECKSUMS, GOOD))
-    assert said(judging.not_annotated(CHECKSUMS, but(annotations={WEB: {"checksum/else": "1"}}, rolled={}))) == [
-        "the pod templates: no workload's pods have any"
-    ]
-    assert said(judging.not_annotated(CHECKSUMS, but(rolled={WORKER: ("a",)}))) == [
+    assert not said(judging_annotations.not_annotated(CHECKSUMS, GOOD))
+    assert said(
+        judging_annotations.not_annotated(CHECKSUMS, but(annotations={WEB: {"checksum/else": "1"}}, rolled={}))
+    ) == ["the pod templates: no workload's pods have any"]
+    assert said(judging_annotations.not_annotated(CHECKSUMS, but(rolled={WORKER: ("a",)}))) == [
         "Deployment/worker in shop: 1: a"
     ]
-    assert said(judging.not_one_rollout(but(rolled={WEB: ("a", "b")}), "turning on")) == [
+    assert said(judging_annotations.not_one_rollout(but(rolled={WEB: ("a", "b")}), "turning on")) == [
         "Deployment/web in shop: 2: a, b"
     ]
-    assert said(judging.still_annotated(CHECKSUMS, GOOD)) == ["Deployment/web in shop: checksum/secret-token"]
+    assert said(judging_annotations.still_annotated(CHECKSUMS, GOOD)) == [
+        "Deployment/web in shop: checksum/secret-token"
+    ]
 
 
 def test_annotations_are_those_of_the_list() -> None:
-    assert not said(judging.beside_the_list(CHECKSUMS, GOOD, {WEB: frozenset({"token"})}))
-    assert said(judging.beside_the_list(CHECKSUMS, GOOD, {WEB: frozenset({"made"})})) == [
+    assert not said(judging_annotations.beside_the_list(CHECKSUMS, GOOD, {WEB: frozenset({"token"})}))
+    assert said(judging_annotations.beside_the_list(CHECKSUMS, GOOD, {WEB: frozenset({"made"})})) == [
         "Deployment/web in shop: checksum/secret-token"
     ]
 
@@ -273,3 +277,8 @@ def test_quick_rotations_roll_once_at_least_and_not_more_often_than_there_were()
     assert not said(judging.too_many_rollouts(GOOD, 1))
     assert said(judging.too_many_rollouts(but(rolled={WEB: ("a", "b")}), 1)) == ["Deployment/web in shop: 2: a, b"]
     assert said(judging.too_many_rollouts(but(rolled={WEB: ()}), 1)) == ["Deployment/web in shop: none"]
+
+
+def test_a_rotation_by_a_commit_is_one_sync() -> None:
+    assert not said(judging.several_syncs(Synced(GOOD, 1)))
+    assert said(judging.several_syncs(Synced(GOOD, 2))) == ["Application of the overlay: 2 syncs"]

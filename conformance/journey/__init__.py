@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Mapping
 
 from conformance.checks import REGISTRY
+from conformance.journey.committed import Committed
 from conformance.journey.delivery import Delivery
 from conformance.journey.git_setting import GitSetting
 from conformance.journey.journeys import Blocked, Crowded, Installed, Journey, Lifecycle
@@ -17,6 +18,7 @@ from conformance.journey.stage import Stage
 __all__ = [
     "JOURNEYS",
     "Blocked",
+    "Committed",
     "Crowded",
     "Delivery",
     "GitSetting",
@@ -39,6 +41,7 @@ JOURNEYS: Mapping[str, type[Journey]] = {
     "blocked": Blocked,
     "runs": Runs,
     "rollouts": Rollouts,
+    "committed": Committed,
 }
 
 

@@ -83,12 +83,16 @@ class GitSetting(Setting):
         except (ApiRefusal, ApiUnreachable) as error:  # the cluster is then replaced
             log.info("Argo CD could not be stopped: %s", error)
 
+    def synced(self) -> int:
+        """Return how many syncs have succeeded."""
+        return max((number + 1 for number, _ in self._applications.read(self.name).synced), default=0)
+
     def write(self, wanted: Wanted) -> Commit:
         """Commit what is wanted and return the commit; nothing is synced yet."""
         chart = self.subject.chart(wanted.chart)
         further = [set_ for set_ in self._contract.values.sets if set_.name == wanted.values]
         files = [self._contract.folder / file for set_ in further for file in set_.files]
-        values = functools.reduce(over, [*map(read_values, files), self._images(wanted.images)])
+        values = functools.reduce(over, [*map(read_values, files), self._images(wanted.images), wanted.more])
         return self.repository.commit(str(wanted), lambda tree: self._overlay.write(tree, chart, values))
 
     def _images(self, side: str) -> Body:
@@ -224,7 +228,7 @@ class GitSetting(Setting):
         ended = time.time()
         log.info("%s: %s after %.1f s", operation, failure or "as wanted", ended - begun)
         application = self._applications.read(self.name)
-        before, self._synced = self._synced, max((number + 1 for number, _ in application.synced), default=0)
+        before, self._synced = self._synced, self.synced()
         return GitStage(
             operation, self.subject.chart(chart_of), _deployed(commit, rendered, begun), begun, ended, seen, live,
             failure, commit=commit, application=application, syncs=self._synced - before,

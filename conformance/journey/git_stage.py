@@ -9,6 +9,7 @@ from conformance.gitops import Application
 from conformance.gitops.repository import Commit
 from conformance.journey.configuration import Configurations
 from conformance.journey.stage import Stage
+from conformance.manifests import Body
 
 #: Stands for images that nobody has.
 BROKEN = "nobody"
@@ -16,11 +17,12 @@ BROKEN = "nobody"
 
 @dataclass(frozen=True)
 class Wanted:
-    """What a commit is to say: whose chart, whose images in the values, and which values set of the contract."""
+    """What a commit is to say: whose chart, whose images, which values set of the contract, and what more."""
 
     chart: str
     images: str
     values: str = ""
+    more: Body = field(default_factory=dict, hash=False, repr=False)
 
     def __str__(self) -> str:
         """Return it as a commit's subject says it."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from conformance.checks import Finding
-from conformance.contract import Checksums, Contract
+from conformance.contract import Contract
+from conformance.journey.committed import Synced
 from conformance.journey.rotation import Rotated, Running, Step, Undone
 from conformance.journey.rows import Row
 from conformance.journey.showing import Shown
@@ -16,7 +17,7 @@ from conformance.observe.calls import Calls
 #: with answers before and after it, is no moment in which nobody serves.
 GAP = 0.2
 
-_ANNOTATE = (
+ANNOTATE = (
     "annotate the pod template of each workload that uses it with the hash of its data, or with the given checksum"
 )
 
@@ -38,10 +39,10 @@ def not_rolled(step: Step) -> Iterator[Finding]:
     rolls = frozenset(key for one in step.rotated for key in one.rolls)
     for key in sorted(rolls):
         if len(came := step.rolled.get(key, ())) != 1:
-            yield _rolled(
+            yield rollouts_of(
                 key, f"exactly one new ReplicaSet by the {step.what}, which it uses", came,
                 "its pods go on with the old value" if not came else "its pods are replaced more than once",
-                _ANNOTATE if not came else "render the same annotations again for the same data",
+                ANNOTATE if not came else "render the same annotations again for the same data",
             )  # fmt: skip
     yield from spared_but_rolled(step)
 
@@ -51,7 +52,7 @@ def spared_but_rolled(step: Step) -> Iterator[Finding]:
     rolls = frozenset(key for one in step.rotated for key in one.rolls)
     for key in sorted(frozenset(key for one in step.rotated for key in one.spares) - rolls):
         if came := step.rolled.get(key, ()):
-            yield _rolled(
+            yield rollouts_of(
                 key, f"no new ReplicaSet by the {step.what}", came,
                 "pods are replaced for a change that does not concern them",
                 "annotate each workload for the names alone that its list has",
@@ -63,7 +64,7 @@ def rolled_unasked(steps: Iterable[Step], *, off: bool = False) -> Iterator[Find
     for step in steps:
         for key, came in sorted(step.rolled.items()):
             if came:
-                yield _rolled(
+                yield rollouts_of(
                     key, f"no new ReplicaSet by the {step.what}", came,
                     "checksums are turned off, and pods are replaced for a rotation none the less"
                     if off
@@ -105,7 +106,7 @@ def _stale(pod: Running, one: Rotated, step: Step) -> Iterator[Finding]:
             expected=f"its process has the new value of {one.of} after the {step.what}",
             observed="; ".join(wrong),
             why="a rotated credential or setting has not reached the process",
-            remedy=_ANNOTATE,
+            remedy=ANNOTATE,
         )
 
 
@@ -181,9 +182,9 @@ def too_many_rollouts(step: Step, most: int) -> Iterator[Finding]:
     """Yield each workload that quick rotations rolled more often than there were, or not at all."""
     for key in sorted(frozenset(key for one in step.rotated for key in one.rolls)):
         if not 1 <= len(came := step.rolled.get(key, ())) <= most:
-            yield _rolled(
+            yield rollouts_of(
                 key, f"1 to {most} new ReplicaSets by {step.what}", came,
-                "quick rotations roll pods more often than data changed, or not at all", _ANNOTATE,
+                "quick rotations roll pods more often than data changed, or not at all", ANNOTATE,
             )  # fmt: skip
     yield from spared_but_rolled(step)
 
@@ -227,68 +228,18 @@ def shown_otherwise(shown: Iterable[Shown]) -> Iterator[Finding]:
                 )
 
 
-def noted(checksums: Checksums, step: Step, key: ObjectKey) -> list[str]:
-    """Return the annotations for watched objects that a workload's pods have after a step."""
-    wanted = {annotation for _, _, annotation in checksums.watched()}
-    return sorted(wanted & step.annotations.get(key, {}).keys())
-
-
-def not_one_rollout(step: Step, verb: str) -> Iterator[Finding]:
-    """Yield each workload that turning checksums on or off rolled more than once."""
-    for key, came in sorted(step.rolled.items()):
-        if len(came) > 1:
-            yield _rolled(
-                key, f"one new ReplicaSet at most by {verb}", came, "its pods are replaced more than once",
-                "render the same annotations again for the same data",
-            )  # fmt: skip
-
-
-def not_annotated(checksums: Checksums, step: Step) -> Iterator[Finding]:
-    """Yield what is wrong where checksums were turned on and no pod has any, or has them without being rolled."""
-    having = {key: names for key in sorted(step.annotations) if (names := noted(checksums, step, key))}
-    if not having:
+def several_syncs(synced: Synced) -> Iterator[Finding]:
+    """Yield a rotation by a commit that took another number of successful syncs than one."""
+    if synced.step.failure is None and synced.syncs != 1:
         yield Finding(
-            object="the pod templates",
-            expected=f"annotations for watched objects after {step.what}",
-            observed="no workload's pods have any",
-            why="no change will ever roll a pod",
-            remedy=_ANNOTATE,
+            object="Application of the overlay",
+            expected=f"one sync by the {synced.step.what}",
+            observed=f"{synced.syncs} syncs",
+            why="the cluster is not as git says after one sync",
+            remedy="render nothing that another writes to after the sync",
         )
-    for key, came in sorted(step.rolled.items()):
-        if came and key not in having:
-            yield _rolled(
-                key, f"no new ReplicaSet by {step.what}, since its pods have no checksum", came,
-                "pods are replaced though nothing of theirs is watched",
-                "annotate what is watched, and nothing else",
-            )  # fmt: skip
 
 
-def still_annotated(checksums: Checksums, step: Step) -> Iterator[Finding]:
-    """Yield each workload whose pods have annotations for watched objects though checksums are turned off."""
-    for key in sorted(step.annotations):
-        if names := noted(checksums, step, key):
-            yield Finding(
-                object=str(key),
-                expected=f"no annotation for a watched object after {step.what}",
-                observed=", ".join(names),
-                why="what is turned off goes on rolling pods",
-                remedy="render the annotations only where the values ask for them",
-            )
-
-
-def beside_the_list(checksums: Checksums, step: Step, only: dict[ObjectKey, frozenset[str]]) -> Iterator[Finding]:
-    """Yield each workload whose annotations are not those of the names in its list."""
-    for key, names in sorted(only.items()):
-        wanted = sorted(annotation for _, name, annotation in checksums.watched() if name in names)
-        if (seen := noted(checksums, step, key)) != wanted:
-            yield Finding(
-                object=str(key),
-                expected=f"annotations for the names in its list: {', '.join(wanted)}",
-                observed=", ".join(seen) or "none",
-                why="operators cannot scope restarts to the workloads that a change concerns",
-                remedy="annotate each workload for the names alone that its list has",
-            )
-
-
-def _rolled(key: ObjectKey, expected: str, came: Sequence[str], why: str, remedy: str) -> Finding:
+def rollouts_of(key: ObjectKey, expected: str, came: Sequence[str], why: str, remedy: str) -> Finding:
+    """Return what is wrong with the rollouts of a workload."""
     return Finding(str(key), expected, f"{len(came)}: {', '.join(came)}" if came else "none", why, remedy)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from conformance.errors import Incomplete
 from conformance.helm import Deployed
+from conformance.journey.driving import ByHelm
 from conformance.journey.journeys import Journey
 from conformance.journey.rotating import Rotator
 from conformance.journey.rotation import Rotated, Step, Undone
@@ -43,7 +44,7 @@ class Rollouts(Journey):
 
     def installed(self) -> Step:
         """Return the install without checksums. Raises `Incomplete` when it did not become ready."""
-        return _ready(self._once("installed", self.rotator.install))
+        return ready(self._once("installed", self.rotator.install))
 
     def enabled(self) -> Step:
         """Return the upgrade that turns the checksums on, each workload rolled for what it uses."""
@@ -54,7 +55,7 @@ class Rollouts(Journey):
 
         They end with the first that failed.
         """
-        _ready(self.enabled())
+        ready(self.enabled())
         return self._once("rotations", lambda: list(self._rotate_all()))
 
     def serving(self, steps: Sequence[Step]) -> tuple[Calls, ...]:
@@ -63,7 +64,7 @@ class Rollouts(Journey):
 
     def beside(self) -> Sequence[Step]:
         """Return a step for each change that is none of what is watched, and for each repetition."""
-        _ready(self.enabled())
+        ready(self.enabled())
         return self._once("beside", lambda: list(self._all_beside()))
 
     def barred(self) -> Step:
@@ -71,38 +72,40 @@ class Rollouts(Journey):
 
         Raises `Incomplete` where the contract does not say where the values take that.
         """
-        _ready(self.enabled())
+        ready(self.enabled())
         return self._once("barred", self._bar)
 
     def undone(self) -> Undone:
         """Return a rotation of what the chart makes and of what it does not, with the rollback after it."""
-        _ready(self.enabled())
+        ready(self.enabled())
         return self._once("undone", self._undo)
 
     def burst(self) -> Step:
         """Return rotations of one object in quick succession: none waits for the pods of the one before."""
-        _ready(self.enabled())
+        ready(self.enabled())
         return self._once("burst", self._rotate_quickly)
 
     def rows(self) -> Sequence[Row]:
         """Return a row for each unusual input."""
-        _ready(self.enabled())
+        ready(self.enabled())
         return self._once("rows", lambda: list(rows(self.rotator, self.used())))
 
     def shown(self) -> Sequence[Shown]:
         """Return what each tool makes of the values with which the checksums were turned on, one looked up."""
-        _ready(self.enabled())
+        ready(self.enabled())
         self._look_up()
-        return list(self._showing.all(self.rotator))
+        if not isinstance(drive := self.rotator.drive, ByHelm):
+            raise TypeError("this journey is driven by Helm")
+        return list(self._showing.all(self.rotator, drive))
 
     def disabled(self) -> Step:
         """Return the upgrade that turns the checksums off; nothing else of this journey is done after it."""
-        _ready(self.enabled())
+        ready(self.enabled())
         return self._once("disabled", self._disable)
 
     def rotated_unwatched(self) -> Step:
         """Return the rotation of everything with the checksums turned off."""
-        _ready(self.disabled())
+        ready(self.disabled())
         return self._once("rotated unwatched", self._rotate_unwatched)
 
     def lists(self) -> dict[ObjectKey, frozenset[str]]:
@@ -113,11 +116,7 @@ class Rollouts(Journey):
     def used(self) -> list[Watched]:
         """Return the watched objects that a declared workload uses. Raises `Incomplete` where there are none."""
         self.installed()
-        if not (found := [one for one in self.rotator.watched if self.rotator.consumers(one)]):
-            raise Incomplete(
-                "no declared workload uses any of the contract's `checksums`: nothing is to be rolled"
-            )
-        return found
+        return in_use(self.rotator)
 
     def _enable(self) -> Step:
         used, rotator = self.used(), self.rotator
@@ -158,7 +157,7 @@ class Rollouts(Journey):
 
     def _look_up(self) -> None:
         if (outside := self._outside()) is not None and (step := self._looked_up(outside)) is not None:
-            _ready(step)
+            ready(step)
 
     def _all_beside(self) -> Iterator[Step]:
         self._look_up()
@@ -200,19 +199,17 @@ class Rollouts(Journey):
         step = self._rotate(one)
         # The checks that follow stand on the whole lists.
         rotator.ask(only=before.only)
-        _ready(rotator.upgrade(f"putting {one} back into the list of {workload}"))
+        ready(rotator.upgrade(f"putting {one} back into the list of {workload}"))
         return step
 
     def _undo(self) -> Undone:
-        used, rotator = self.used(), self.rotator
+        rotator = self.rotator
         rotator.ask(several=True)
-        first = _ready(rotator.upgrade("upgrade to several replicas"))
+        first = ready(rotator.upgrade("upgrade to several replicas"))
         before = rotator.asked
-        secrets_ = sorted((one for one in used if one.kind == "Secret"), key=lambda one: one.data is None)
-        by_origin = {one.data is None: one for one in reversed(secrets_ or used)}
-        rotated = [rotator.rotate(one) for one in by_origin.values()]
+        rotated = [rotator.rotate(one) for one in of_each_origin(self.used())]
         said = " and ".join(str(one.of) for one in rotated)
-        _ready(rotator.upgrade(f"rotation of {said} together", rotated=rotated))
+        ready(rotator.upgrade(f"rotation of {said} together", rotated=rotated))
         step = rotator.roll_back(first.revision)
         held = {one.of: rotator.held.hashes(one.of) for one in rotated}
         rotator.asked = before
@@ -244,7 +241,20 @@ class Rollouts(Journey):
         return self.rotator.upgrade("rotation of everything that is watched", rotated=rotated)
 
 
-def _ready(step: Step) -> Step:
+def in_use(rotator: Rotator) -> list[Watched]:
+    """Return the watched objects that a declared workload uses. Raises `Incomplete` where there are none."""
+    if not (found := [one for one in rotator.watched if rotator.consumers(one)]):
+        raise Incomplete("no declared workload uses any of the contract's `checksums`: nothing is to be rolled")
+    return found
+
+
+def of_each_origin(found: Sequence[Watched]) -> list[Watched]:
+    """Return one that the chart makes and one that it does not, as far as there are, Secrets if there are any."""
+    secret = [one for one in found if one.kind == "Secret"]
+    return list({one.data is None: one for one in reversed(secret or found)}.values())
+
+
+def ready(step: Step) -> Step:
     """Return a step. Raises `Incomplete` where it did not end ready."""
     if step.failure is not None:
         raise Incomplete(f"the {step} before it did not end ready: {step.failure}")

@@ -13,19 +13,20 @@ from typing import Any
 from conformance.api import Api, ApiRefusal, ApiUnreachable
 from conformance.contract import Checksums, Watching
 from conformance.errors import Incomplete
-from conformance.helm import Deployed, HelmError, Release, Wait
+from conformance.helm import Deployed, HelmError
+from conformance.journey.driving import Driver
 from conformance.journey.held import Fresh, Hashes, Held, checksum, hashes, secret
 from conformance.journey.rotation import Rotated, Running, Step, owned, rolled
 from conformance.journey.watched import ROTATED_KEY, Asked, Watched, places, uses, watched
 from conformance.kube_yaml import at, mapping
-from conformance.manifests import Body, Manifest, Manifests, ObjectKey
+from conformance.manifests import Body, Manifest, ObjectKey
 from conformance.observe.deadlines import Deadlines
 from conformance.observe.ready import wait_until_ready
 from conformance.observe.rollout import is_current
 from conformance.observe.timeline import Timeline
 from conformance.observe.wait import NotReached
 from conformance.rules.bumped import bumped
-from conformance.subject import CANDIDATE, Subject
+from conformance.subject import Subject
 
 log = logging.getLogger(__name__)
 
@@ -36,13 +37,12 @@ IN_CHART, GIVEN, LOOKED_UP = "made by the chart", "with a given checksum", "look
 class Rotator:
     """One release whose watched objects are changed, with what its values ask for at the moment (`asked`).
 
-    `files` turns values into Helm's files for a side, the run's own first; `urls` are the database's by Secret and
-    key, which are rotated to another URL of the same database; `folder` is a private one of the suite's own.
+    `drive` is Helm or git; `urls` are the database's by Secret and key, which are rotated to another URL of the
+    same database; `folder` is a private one of the suite's own.
     """
 
     def __init__(
-        self, api: Api, subject: Subject, release: Release,
-        files: Callable[[str, Mapping[str, Any]], list[Path]], urls: Mapping[tuple[str, str], str], folder: Path,
+        self, api: Api, subject: Subject, drive: Driver, urls: Mapping[tuple[str, str], str], folder: Path,
         deadlines: Deadlines,
     ) -> None:  # fmt: skip
         contract = subject.contract
@@ -50,39 +50,37 @@ class Rotator:
             raise Incomplete("the contract declares no `checksums` with `values`")
         self.checksums: Checksums = contract.checksums
         self.values: Watching = contract.checksums.values
-        self.chart, self.asked, self._folder = subject.candidate.folder, Asked(), folder
-        self._api, self._contract, self._release = api, contract, release
+        self._chart, self.asked, self._folder = subject.candidate.folder, Asked(), folder
+        self._api, self._contract, self.drive = api, contract, drive
         self.held = Held(api, contract, urls)
-        self._files, self.deadlines = files, deadlines
+        self.deadlines = deadlines
         self._namespace = contract.release.namespace
         self.declared = {
             ObjectKey("apps", found.kind, self._namespace, found.name): found for found in contract.workloads
         }
 
-    def install(self) -> Step:
-        """Install the chart without checksums."""
+    def install(self, *, on: bool = False) -> Step:
+        """Install the chart without checksums, or with all of them."""
         self.asked = Asked(
+            on=on,
             texts={str(one): secret() for one in self.watched if one.data},
             checksums={str(one): checksum() for one in self.watched if not one.data},
         )
-        return self.step("install without checksums", lambda _: self._release.deploy(self.chart, self.written()))
+        said = f"install {'with' if on else 'without'} checksums"
+        return self.step(said, lambda _: self.drive.deploy(self.wanted))
 
     def upgrade(self, what: str, chart: Path | None = None, rotated: Sequence[Rotated] = ()) -> Step:
         """Upgrade with what the values ask for now, and wait until all is ready."""
-        made = self.step(what, lambda _: self._release.upgrade(chart or self.chart, self.written()))
+        made = self.step(what, lambda _: self.drive.upgrade(self.wanted, chart))
         return dataclasses.replace(made, rotated=rotated)
 
     def upgrade_unwatched(self) -> Deployed:
         """Upgrade with what the values ask for now, and return at once."""
-        return self._release.upgrade(self.chart, self.written(), wait=Wait.NONE)
-
-    def preview(self) -> Manifests:
-        """Return the objects that an upgrade with what the values ask for now would declare."""
-        return self._release.preview(self.chart, self.written())
+        return self.drive.upgrade(self.wanted, wait=False)
 
     def roll_back(self, to: int) -> Step:
         """Roll back to a revision, and wait until all is ready."""
-        return self.step(f"rollback to revision {to}", lambda _: self._release.rollback(to))
+        return self.step(f"rollback to revision {to}", lambda _: self.drive.rollback(to))
 
     def ask(self, **changes: Any) -> None:  # noqa: ANN401 - fields of `Asked`
         """Let the values ask for something else from the next upgrade on."""
@@ -90,11 +88,12 @@ class Rotator:
 
     def renumbered(self) -> Path:
         """Return the same chart with another version, its appVersion unchanged."""
-        return bumped(self.chart, self._folder, application=False)
+        return bumped(self._chart, self._folder, application=False)
 
-    def written(self) -> list[Path]:
-        """Return the files of what the values ask for now."""
-        return self._files(CANDIDATE, self.asked.values(self.checksums, self.values))
+    @property
+    def wanted(self) -> dict[str, Any]:
+        """Return the values that say what is asked for now."""
+        return self.asked.values(self.checksums, self.values)
 
     def step(self, what: str, act: Callable[[Timeline], Deployed]) -> Step:
         """Do something, watched, and return what became of the workloads, once all is ready or it failed."""

@@ -6,9 +6,8 @@ import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import yaml
 
@@ -19,6 +18,7 @@ from conformance.database import CONTROLLERS, OWNER, Postgres
 from conformance.errors import Incomplete
 from conformance.helm import Deployed, Helm, HelmError, Release, Wait
 from conformance.journey.carrying import Carrier
+from conformance.journey.driving import ByHelm, Driver, Values
 from conformance.journey.overriding import Overriding, new_pods_settled
 from conformance.journey.rotating import Rotator
 from conformance.journey.schema import Schema
@@ -43,8 +43,6 @@ SETTLE_SECONDS = 60.0
 #: Seconds of calls that say whether Services answer now.
 ANSWERING_SECONDS = 1.0
 
-#: Values, as a file would hold them.
-Values = Mapping[str, Any]
 #: Drives one operation with a chart's folder and values files, watched by a timeline.
 Drive = Callable[[Path, list[Path], Timeline], Deployed]
 
@@ -164,10 +162,10 @@ class Setting:
         """Return the cluster's kubeconfig."""
         return self._cluster.kubeconfig
 
-    def rotator(self) -> Rotator:
+    def rotator(self, drive: Driver | None = None) -> Rotator:
         """Return what rotates watched objects. Raises `Incomplete` where the contract does not say how."""
-        return Rotator(self._api, self.subject, self._release, self._values, self._urls(), self._folder,
-                       self._deadlines)  # fmt: skip
+        drive = drive or ByHelm(self._release, self.subject.candidate.folder, self._values)
+        return Rotator(self._api, self.subject, drive, self._urls(), self._folder, self._deadlines)
 
     def carrier(self, seen: Timeline) -> Carrier:
         """Return what begins runs and follows them. Raises `Incomplete` where the contract declares none."""

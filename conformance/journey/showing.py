@@ -10,6 +10,7 @@ from typing import Any
 
 from conformance.chart import Chart
 from conformance.gitops.overlay import Overlay
+from conformance.journey.driving import ByHelm
 from conformance.journey.rotating import Rotator
 from conformance.journey.watched import Watched
 from conformance.kube_yaml import at, mapping
@@ -39,19 +40,19 @@ class Showing:
     def __init__(self, subject: Subject, tools: Tools, runner: Runner, folder: Path) -> None:
         self._subject, self._tools, self._runner, self._folder = subject, tools, runner, folder
 
-    def all(self, rotator: Rotator) -> Iterator[Shown]:
+    def all(self, rotator: Rotator, helm: ByHelm) -> Iterator[Shown]:
         """Show the values that a rotator asks for now with each tool, beside the pods of the cluster.
 
         What is looked up is left to the tool that asks the cluster. Raises `CommandFailed` where an overlay does
         not build.
         """
-        chart, files = self._subject.candidate, rotator.written()
+        chart, files = self._subject.candidate, helm.written(rotator.wanted)
         live = Manifests(tuple(rotator.workloads()))
         known = [one for one in rotator.watched if str(one) not in rotator.asked.looked_up]
         for major in (3, 4):
             rendered = self._rendered(major, chart, ValuesSet("as installed", tuple(files)))
             yield self._shown(f"helm {major} template", known, live, rendered)
-        yield self._shown("helm upgrade --dry-run=server", rotator.watched, live, rotator.preview())
+        yield self._shown("helm upgrade --dry-run=server", rotator.watched, live, helm.preview(rotator.wanted))
         if self._subject.overlay is not None:
             given = overlaid(*map(read_values, files))
             yield self._shown("kustomize build --enable-helm", known, *self._built(chart, given))
