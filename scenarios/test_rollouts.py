@@ -20,6 +20,7 @@ NEEDS = ("checksums",)
 )
 def test_enable_is_one_rollout(rollouts: Rollouts) -> Iterator[Finding]:
     """Turning checksums on annotates the pods that use a watched object and rolls each workload once."""
+    rollouts.require_switch()
     step, checksums = rollouts.enabled(), rollouts.rotator.checksums
     yield from judging_annotations.still_annotated(checksums, rollouts.installed())
     yield from judging_rollouts.not_ready(step)
@@ -157,6 +158,7 @@ def test_through_gitops(committed: Committed) -> Iterator[Finding]:
 )
 def test_disable_removes_annotations(rollouts: Rollouts) -> Iterator[Finding]:
     """Turning checksums off takes the annotations away in one rollout, and no rotation rolls pods after it."""
+    rollouts.require_switch()
     step, checksums = rollouts.disabled(), rollouts.rotator.checksums
     yield from judging_rollouts.not_ready(step)
     yield from judging_annotations.still_annotated(checksums, step)

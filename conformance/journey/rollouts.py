@@ -50,6 +50,11 @@ class Rollouts(Journey):
         """Return the upgrade that turns the checksums on, each workload rolled for what it uses."""
         return self._once("enabled", self._enable)
 
+    def require_switch(self) -> None:
+        """Raise `Incomplete` where the contract does not say how checksums are turned off: they are always on."""
+        if not self.rotator.values.turned_off:
+            raise Incomplete("the contract names nothing that turns checksums off: `checksums.values.disabled`")
+
     def rotations(self) -> Sequence[Step]:
         """Return a step for each watched object that a workload uses, and one for an object that is looked up.
 

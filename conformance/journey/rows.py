@@ -46,8 +46,8 @@ def rows(rotator: Rotator, used: Sequence[Watched]) -> Iterator[Row]:
     Raises `Incomplete` where every watched Secret is made by the chart.
     """
     outside = [one for one in used if one.kind == "Secret" and one.data is None]
-    if not outside:
-        raise Incomplete("the contract declares no watched Secret that the chart does not make")
+    if not outside or rotator.values.secrets is None:
+        raise Incomplete("the contract declares no list of Secrets with one that the chart does not make")
     rotator.ask(looked_up=frozenset())
     yield _immutable(rotator)
     rotator.ask(more=())
@@ -122,7 +122,9 @@ def _listed(rotator: Rotator, what: str, names: Sequence[str]) -> Row:
     if len(names) > 1:
         rotator.ask(checksums={**rotator.asked.checksums, **{key: checksum() for key in keys}})
     rotator.ask(more=tuple(names), looked_up=frozenset(keys if len(names) == 1 else ()))
-    return Row(what, rotator.upgrade(f"upgrade with {what}"), listed=names)
+    step = rotator.upgrade(f"upgrade with {what}")
+    # What is looked up and not there, or empty, need not make an annotation; a checksum that is given must.
+    return Row(what, step, listed=names if len(names) > 1 else ())
 
 
 def _large(keys: int) -> Fresh:
