@@ -86,20 +86,14 @@ def stale(step: Step) -> Iterator[Finding]:
 
 
 def _stale(pod: Running, one: Rotated, step: Step) -> Iterator[Finding]:
-    wrong = []
-    if pod.told is None:
-        wrong = [] if pod.made else ["the pod is older than the rotation"]
-    else:
-        for key, place in one.places.get(pod.workload, ()):
-            if (hashed := pod.told.get(place)) != one.after[key]:
-                has = (
-                    "has it not"
-                    if hashed is None
-                    else "has the old value"
-                    if hashed == one.before[key]
-                    else "has another value"
-                )
-                wrong.append(f"{place} {has}")
+    wrong = [] if pod.made else ["the pod is older than the rotation"]
+    if told := _told(pod, one):
+        old = {one.before.get(key): "has the old value" for key in one.after} | {None: "has it not"}
+        wrong = [
+            f"{place} {old.get(value, 'has another value')}"
+            for key, place, value in told
+            if value != one.after[key]
+        ]
     if wrong:
         yield Finding(
             object=f"Pod/{pod.pod}",
@@ -167,15 +161,26 @@ def _had(pod: Running, one: Rotated, held: Mapping[str, str]) -> str:
     Where processes do not tell, a pod that the rollback made got what the cluster held then, and an older one what
     was rotated.
     """
-    if pod.told is None:
-        found = [(key, held.get(key)) for key in one.after] if pod.made else list(one.after.items())
+    if told := _told(pod, one):
+        names = {_name(one, key, value) for key, _, value in told}
     else:
-        found = [(key, pod.told.get(place)) for key, place in one.places[pod.workload]]
-    names = {
-        "previous" if value == one.before[key] else "current" if value == one.after[key] else "neither"
-        for key, value in found
-    }
+        given = held if pod.made else one.after
+        names = {_name(one, key, given.get(key)) for key in _changed(one)}
     return names.pop() if len(names) == 1 else "mixed"
+
+
+def _told(pod: Running, one: Rotated) -> list[tuple[str, str, str | None]]:
+    """Return each changed key with its place and the hash that the process tells; nothing where it tells none."""
+    places = [(key, place) for key, place in one.places.get(pod.workload, ()) if key in _changed(one)]
+    return [(key, place, pod.told.get(place)) for key, place in places] if pod.told is not None else []
+
+
+def _changed(one: Rotated) -> set[str]:
+    return {key for key, value in one.after.items() if value != one.before.get(key)}
+
+
+def _name(one: Rotated, key: str, value: str | None) -> str:
+    return {one.before.get(key): "previous", one.after[key]: "current"}.get(value, "neither")
 
 
 def too_many_rollouts(step: Step, most: int) -> Iterator[Finding]:
