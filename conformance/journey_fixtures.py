@@ -65,3 +65,17 @@ def committed(preparation: Preparation, lease: Lease) -> Iterator[Journey]:
     """Yield the candidate delivered by git on a pristine cluster, whose watched objects are rotated by commits."""
     with preparation.journey("committed", lease) as journey:
         yield journey
+
+
+@pytest.fixture(scope="session")
+def mishaps(preparation: Preparation, lease: Lease) -> Iterator[Journey]:
+    """Yield the baseline on a pristine cluster, on which operations go wrong, and the ways out."""
+    with preparation.journey("mishaps", lease) as journey:
+        yield journey
+
+
+@pytest.fixture(scope="session")
+def beginnings(preparation: Preparation, lease: Lease) -> Iterator[Journey]:
+    """Yield a pristine cluster for the candidate's first installs."""
+    with preparation.journey("beginnings", lease) as journey:
+        yield journey

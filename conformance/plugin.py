@@ -23,12 +23,14 @@ from conformance.cluster import Lease
 from conformance.contract import lacks
 from conformance.errors import ConformanceError, Incomplete
 from conformance.journey_fixtures import (  # noqa: F401 - fixtures of the plugin
+    beginnings,
     blocked,
     committed,
     crowded,
     delivery,
     installed,
     lifecycle,
+    mishaps,
     rollouts,
     runs,
 )

@@ -14,6 +14,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from conformance import catalogue, chart, contract, evidence, interrupts, provision, rules
 from conformance.chart import Chart, address
@@ -22,7 +23,18 @@ from conformance.cluster import Journal, Lease, sweep, sweep_stale_runs
 from conformance.cluster.journal import CLUSTER
 from conformance.cluster.sweeping import end_processes
 from conformance.errors import BadInput
-from conformance.journey import JOURNEYS, Committed, Delivery, GitSetting, Journey, Rollouts, Setting
+from conformance.journey import (
+    JOURNEYS,
+    Beginnings,
+    Committed,
+    Delivery,
+    GitSetting,
+    Journey,
+    Mishaps,
+    MishapSetting,
+    Rollouts,
+    Setting,
+)
 from conformance.journey.showing import Showing
 from conformance.judge import Judge
 from conformance.mutants import asked_for
@@ -40,6 +52,8 @@ from conformance.temporary import made, private_folder
 from conformance.values import possible_secrets, read_values
 
 log = logging.getLogger(__name__)
+
+S = TypeVar("S", bound=Setting)
 
 
 @dataclass(frozen=True)
@@ -93,6 +107,9 @@ class Preparation:
             folder = Path(tempfile.mkdtemp(prefix="showing-", dir=self.journal.folder))
             showing = Showing(self.subject, self.machine.tools, self.runner, folder)
             return Rollouts(self.setting(lease, deadlines), showing)
+        if name in ("mishaps", "beginnings"):
+            setting = self._setting_of(MishapSetting, lease, deadlines)
+            return Mishaps(setting) if name == "mishaps" else Beginnings(setting)
         return JOURNEYS[name](self.setting(lease, deadlines))
 
     def git_setting(self, lease: Lease, deadlines: Deadlines = DEADLINES) -> GitSetting:
@@ -107,10 +124,13 @@ class Preparation:
 
     def setting(self, lease: Lease, deadlines: Deadlines = DEADLINES) -> Setting:
         """Return a pristine cluster with everything that the chart's life in it needs."""
+        return self._setting_of(Setting, lease, deadlines)
+
+    def _setting_of(self, kind: type[S], lease: Lease, deadlines: Deadlines) -> S:
         folder = Path(tempfile.mkdtemp(prefix="setting-", dir=self.journal.folder))
         helm = self.machine.tools.helm(self.subject.helm)
-        return Setting(self.subject, lease.pristine_cluster(), helm, self.runner, self.probe, self.server, folder,
-                       deadlines)  # fmt: skip
+        return kind(self.subject, lease.pristine_cluster(), helm, self.runner, self.probe, self.server, folder,
+                    deadlines)  # fmt: skip
 
     @contextmanager
     def rules(self) -> Iterator[Rules]:

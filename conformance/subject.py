@@ -10,6 +10,7 @@ from typing import Any
 from conformance.chart import Chart
 from conformance.contract import Contract, ImageLike, Service, image_values
 from conformance.contract.images import merge, steps
+from conformance.errors import Incomplete
 from conformance.kube_yaml import at
 from conformance.manifests import Manifests, ObjectKey
 from conformance.observe.calls import Target
@@ -83,6 +84,21 @@ class Subject:
         if images := self.images.get(side):
             for _, name, paths in self.contract.image_paths():
                 merge(values, image_values(paths, images[name]))
+        return values
+
+    def missing_image_values(self, number: int) -> dict[str, Any]:
+        """Return the values that make the declared workloads run images that nobody has, others for each number.
+
+        Raises `Incomplete` where the contract does not say where the values take any.
+        """
+        values: dict[str, Any] = {}
+        images = self.images.get(CANDIDATE, {})
+        for workload in self.contract.workloads:
+            here = images.get(workload.role)
+            repository = here.repository if here else "registry.invalid/missing"
+            merge(values, image_values(workload, PlaceholderImage(repository, "missing", f"sha256:{number:064x}")))
+        if not values:
+            raise Incomplete("the contract names no workload's `image` paths, so no missing image can be set")
         return values
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from conformance.checks import CORE, Finding, scenario
-from conformance.journey import Lifecycle, judging, judging_schema
+from conformance.journey import Lifecycle, judging, judging_digests, judging_schema
 
 
 @scenario(
@@ -20,6 +20,17 @@ def test_helm_restores_live_state(lifecycle: Lifecycle) -> Iterator[Finding]:
     yield from judging.not_ready(rollback)
     yield from judging.not_restored(lifecycle.installed(), rollback, lifecycle.deviations())
     yield from judging.other_images(lifecycle.contract, rollback)
+
+
+@scenario(
+    "rollback/both-deployments-prior-digests",
+    level=CORE,
+    seed="000 GitOps rollback procedure: validate both Deployments rolled back to the prior image digests",
+    needs=("baseline",),
+)
+def test_both_deployments_prior_digests(lifecycle: Lifecycle) -> Iterator[Finding]:
+    """After the rollback the running pods of every declared workload have the digests of before the upgrade."""
+    yield from judging_digests.not_prior(lifecycle.contract, lifecycle.installed(), lifecycle.rolled_back())
 
 
 @scenario(

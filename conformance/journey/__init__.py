@@ -6,10 +6,13 @@ import inspect
 from collections.abc import Mapping
 
 from conformance.checks import REGISTRY
+from conformance.journey.beginnings import Beginnings
 from conformance.journey.committed import Committed
 from conformance.journey.delivery import Delivery
 from conformance.journey.git_setting import GitSetting
 from conformance.journey.journeys import Blocked, Crowded, Installed, Journey, Lifecycle
+from conformance.journey.mishap_setting import MishapSetting
+from conformance.journey.mishaps import Mishaps
 from conformance.journey.rollouts import Rollouts
 from conformance.journey.runs import Runs
 from conformance.journey.setting import Setting
@@ -17,6 +20,7 @@ from conformance.journey.stage import Stage
 
 __all__ = [
     "JOURNEYS",
+    "Beginnings",
     "Blocked",
     "Committed",
     "Crowded",
@@ -25,6 +29,8 @@ __all__ = [
     "Installed",
     "Journey",
     "Lifecycle",
+    "MishapSetting",
+    "Mishaps",
     "Rollouts",
     "Runs",
     "Setting",
@@ -42,6 +48,8 @@ JOURNEYS: Mapping[str, type[Journey]] = {
     "runs": Runs,
     "rollouts": Rollouts,
     "committed": Committed,
+    "mishaps": Mishaps,
+    "beginnings": Beginnings,
 }
 
 

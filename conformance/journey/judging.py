@@ -205,7 +205,7 @@ def left_over(before: Stage, after: Stage, deviations: Iterable[Deviation]) -> I
         yield Finding(
             object=str(deviation.key),
             expected=f"absent: {before.declared_by} does not declare it",
-            observed=f"it lives after the rollback{how}",
+            observed=f"it still lives{how}",
             why=f"left over by the rollback to {before.declared_by}",
             remedy="drop the annotation, or declare the object as kept in the contract"
             if policy

@@ -89,6 +89,11 @@ class Timeline:
             self._intact()
             return bool(met)
 
+    def look_again(self) -> None:
+        """Ask what is waited for again: something changed that is not watched."""
+        with self._changed:
+            self._changed.notify_all()
+
     def stories(self, kind: str | None = None) -> list[Story]:
         """Return what was seen, object by object, of all kinds or of one."""
         with self._changed:
