@@ -139,11 +139,11 @@ def test_immutable_and_missing(rollouts: Rollouts) -> Iterator[Finding]:
 def test_through_gitops(committed: Committed) -> Iterator[Finding]:
     """A rotation as a commit is one sync and one rollout, three looks at git roll nothing, a revert goes back."""
     yield from judging_rollouts.not_ready(committed.delivered())
-    rotation = committed.rotated()
-    yield from judging_rollouts.not_ready(rotation.step)
-    yield from judging_rollouts.several_syncs(rotation)
-    yield from judging_rollouts.not_rolled(rotation.step)
-    yield from judging_rollouts.stale(rotation.step)
+    for rotation in committed.rotated():
+        yield from judging_rollouts.not_ready(rotation.step)
+        yield from judging_rollouts.several_syncs(rotation)
+        yield from judging_rollouts.not_rolled(rotation.step)
+        yield from judging_rollouts.stale(rotation.step)
     yield from judging_rollouts.rolled_unasked([committed.refreshed()])
     if policy := committed.contract.policies.rotate_then_rollback:
         yield from judging_rollouts.not_ready(committed.reverted().step)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,33 +93,39 @@ class Committed(Journey):
         """Return the first commit, whose checksums are turned on."""
         return self._once("delivered", lambda: self.rotator.install(on=True))
 
-    def rotated(self) -> Synced:
-        """Return a rotation of what the chart makes, and of what it does not, by one commit."""
+    def rotated(self) -> Sequence[Synced]:
+        """Return a commit that rotates what the chart does not make, and one that rotates what it makes.
+
+        Two, so that a workload which uses both is not rolled by the one for the other. They end with the first
+        that failed.
+        """
         ready(self.delivered())
-        return self._once("rotated", self._rotate)
+        return self._once("rotated", lambda: list(self._rotate()))
 
     def refreshed(self) -> Step:
         """Return further looks at git."""
-        ready(self.rotated().step)
+        ready(self.rotated()[-1].step)
         return self._once("refreshed", self._look)
 
     def reverted(self) -> Undone:
-        """Return the rotation's commit, reverted."""
+        """Return the newest rotation's commit, reverted."""
         ready(self.refreshed())
         return self._once("reverted", self._revert)
 
-    def _rotate(self) -> Synced:
-        rotator, before = self.rotator, self._setting.synced()
-        rotated = [rotator.rotate(one) for one in of_each_origin(in_use(rotator))]
-        said = " and ".join(str(one.of) for one in rotated)
-        step = rotator.upgrade(f"commit that rotates {said}", rotated=rotated)
-        return Synced(step, self._setting.synced() - before)
+    def _rotate(self) -> Iterator[Synced]:
+        rotator = self.rotator
+        for one in sorted(of_each_origin(in_use(rotator)), key=lambda one: one.data is not None):
+            before, rotated = self._setting.synced(), rotator.rotate(one)
+            step = rotator.upgrade(f"commit that rotates {one}, {rotated.how}", rotated=[rotated])
+            yield Synced(step, self._setting.synced() - before)
+            if step.failure:
+                return
 
     def _look(self) -> Step:
         return self.rotator.step(f"{REFRESHES} looks at git", lambda _: self._drive.again(REFRESHES))
 
     def _revert(self) -> Undone:
-        rotation = self.rotated().step
+        rotation = self.rotated()[-1].step
         step = self.rotator.roll_back(rotation.revision - 1)
         held = {one.of: self.rotator.held.hashes(one.of) for one in rotation.rotated}
         return Undone(step, rotation.rotated, held)
