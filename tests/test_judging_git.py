@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from conformance.errors import Incomplete
 from conformance.gitops import Application
 from conformance.gitops.repository import Commit
 from conformance.helm import Deployed
@@ -75,6 +76,34 @@ def test_what_moves_without_a_commit_is_told_once(moved):
     assert "after look 2" in finding.observed
 
 
+def declaring(*bodies: dict[str, Any], failure: str | None = None) -> GitStage:
+    made = Deployed(
+        revision=0, chart_version="", status="deployed", description="",
+        deployed_at=datetime.datetime.now(datetime.UTC), manifest=Manifests.of_bodies(bodies), hooks=Manifests(),
+    )  # fmt: skip
+    return dataclasses.replace(stage(failure), made=made)
+
+
+SETTINGS = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"a": "1"}}
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (declaring(SETTINGS), "changes nothing that is rendered"),
+        (declaring(failure="Service/web Degraded"), "did not end synced and healthy: Service/web Degraded"),
+    ],
+)
+def test_a_revert_of_nothing_proves_nothing(changed, said):
+    with pytest.raises(Incomplete, match=said):
+        Reverted(declaring(SETTINGS), changed, declaring(SETTINGS), (), ()).effective()
+
+
+def test_a_commit_that_changed_something_was_one():
+    changed = declaring({**SETTINGS, "data": {"a": "2"}})
+    assert Reverted(declaring(SETTINGS), changed, declaring(SETTINGS), (), ()).effective() is changed
+
+
 @pytest.mark.parametrize(
     ("annotation", "moments", "ran", "found"),
     [
@@ -91,11 +120,7 @@ def test_a_hook_that_was_skipped_is_named(annotation, moments, ran, found):
     rows = [{"kind": "Job", "name": "announce", "hookType": "PreSync", "hookPhase": ran}] if ran else []
     seen = application()
     status = {**seen.body["status"], "operationState": {"phase": "Succeeded", "syncResult": {"resources": rows}}}
-    made = Deployed(
-        revision=0, chart_version="", status="deployed", description="",
-        deployed_at=datetime.datetime.now(datetime.UTC),
-        manifest=Manifests(), hooks=Manifests((job,)),
-    )  # fmt: skip
+    made = dataclasses.replace(declaring().made, hooks=Manifests((job,)))
     ended = dataclasses.replace(stage(), made=made, application=Application({**seen.body, "status": status}))
     assert len(list(judging_git.skipped_hooks(ended))) == found
 
