@@ -92,18 +92,6 @@ class ImagePaths(Part):
         return {key: path for key, path in named.items() if path is not None}
 
 
-class Reports(Part):
-    """Where a process tells over HTTP what it sees of its environment, and no secret.
-
-    The answer is a JSON object with a text for each variable: its value, or better a hash of it.
-    """
-
-    port: Port
-    """The container's port."""
-    path: HttpPath
-    """The path that answers GET."""
-
-
 class Workload(Part):
     """A workload that the chart installs."""
 
@@ -119,8 +107,6 @@ class Workload(Part):
     """Where the values take that container's image; needed where the suite sets a stub."""
     environment: tuple[EnvironmentName, ...] = ()
     """Names of environment variables that the container's process must see."""
-    reports: Reports | None = None
-    """Where the process tells what it sees of its environment; after a revert it must see what it saw before."""
 
 
 class Probe(Part):

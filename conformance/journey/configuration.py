@@ -20,15 +20,18 @@ _OF_THE_POD = ("fieldRef", "resourceFieldRef")
 
 
 def configurations(api: Api, contract: Contract, inventory: Inventory) -> Configurations:
-    """Return what the processes of the workloads tell for which the contract says where they do."""
+    """Return what the processes of the workloads tell; nothing where the contract does not say where they do."""
+    process = contract.checksums.process if contract.checksums and not contract.stub else None
+    if process is None or process.environment is None:
+        return {}
     found = {}
     for workload in contract.workloads:
         key = contract.key_of(workload)
-        if workload.reports is None or key not in inventory:
+        if key not in inventory:
             continue
         names = {*_given(Manifest(inventory[key]), workload.container, inventory)}
         found[key] = {
-            pod: _told(api, key, pod, f"{workload.reports.port}", workload.reports.path, names)
+            pod: _told(api, key, pod, process.port, process.environment, names)
             for pod in running_images(inventory, key, workload.container)
         }
     return found
@@ -45,7 +48,7 @@ def other_configuration(before: Configurations, after: Configurations) -> Iterat
                     expected="it tells what it sees of its environment, before and after the revert",
                     observed="it tells nothing" if told is None else f"no earlier pod of {key} told anything",
                     why="nobody can see whether the process runs with what the cluster holds",
-                    remedy="answer as the contract's `reports` says, or correct that",
+                    remedy="answer as the contract's `checksums.process` says, or correct that",
                 )
             elif told not in earlier:
                 was = earlier[0]
@@ -59,7 +62,7 @@ def other_configuration(before: Configurations, after: Configurations) -> Iterat
                 )
 
 
-def _told(api: Api, key: ObjectKey, pod: str, port: str, path: str, names: set[str]) -> dict[str, str] | None:
+def _told(api: Api, key: ObjectKey, pod: str, port: int, path: str, names: set[str]) -> dict[str, str] | None:
     proxy = api.resource("", "Pod").path(key.namespace, f"{pod}:{port}", "proxy")
     try:
         told = json.loads(api.read("GET", f"{proxy}{path}"))
