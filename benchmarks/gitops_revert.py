@@ -76,7 +76,7 @@ def _suite(setting: GitSetting) -> float:
         setting.settle_at(commit)
         ends.append(time.monotonic())
 
-    setting.recorded("the sync of", commit, BASELINE, drive).settled()
+    setting.recorded("sync", commit, BASELINE, drive).settled()
     return ends[0] - begun
 
 

@@ -34,7 +34,7 @@ def application(sync: str = "Synced", health: str = "Healthy", syncs: int = 1) -
 def stage(failure: str | None = None, syncs: int = 1) -> GitStage:
     nothing: Any = None
     return GitStage(
-        "the sync of", nothing, nothing, 0.0, 1.0, nothing, nothing, failure,
+        "sync", nothing, nothing, 0.0, 1.0, nothing, nothing, failure,
         commit=COMMIT, application=application(), syncs=syncs,
     )  # fmt: skip
 
@@ -44,7 +44,7 @@ def reverted(*later: Application) -> Reverted:
 
 
 def test_a_stage_names_its_commit():
-    assert str(stage()) == "the sync of abcdef12 baseline"
+    assert str(stage()) == "the sync of commit abcdef12 baseline"
     assert stage().declared_by == "commit abcdef12 baseline"
 
 

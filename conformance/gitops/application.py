@@ -15,6 +15,8 @@ from conformance.observe.wait import wait_for, wait_for_one
 GROUP = "argoproj.io"
 #: Asks the controller to look at git at once; it removes the annotation once it has.
 REFRESH = "argocd.argoproj.io/refresh"
+#: The phases of an operation that has not ended.
+_RUNNING = frozenset({"Running", "Terminating"})
 #: How an operation ends without having synced.
 _FAILED = frozenset({"Failed", "Error"})
 
@@ -125,7 +127,7 @@ class Application:
         if self.refreshing or self.revision != revision:
             return self._said(f"has not compared the cluster with commit {revision[:8]}")
         operation = self.operation
-        if operation and operation.phase in {"Running", "Terminating"}:
+        if operation and operation.phase in _RUNNING:
             return self._said(f"is syncing: {operation.message}")
         if self.sync != "Synced":
             other = [f"{found.key} {found.sync}" for found in self.resources if found.sync not in {"", "Synced"}]
@@ -205,6 +207,21 @@ class Applications:
         options = (self.read(name).body["spec"].get("syncPolicy") or {}).get("syncOptions") or []
         asked = {"sync": {"revision": revision, "prune": True, "syncOptions": options}}
         self._patch(name, {"operation": {"initiatedBy": {"username": "agents-conformance"}, **asked}})
+
+    def end_operation(self, name: str) -> None:
+        """End one's operation, if it has one that runs, and return once it has ended. Raises `NotReached`."""
+
+        def mismatch(body: Body | None) -> str | None:
+            operation = Application(body).operation if body else None
+            runs = operation is not None and operation.phase in _RUNNING
+            return f"the operation of Application/{name} does not end" if runs else None
+
+        operation = self.read(name).operation
+        if operation is not None and operation.phase in _RUNNING:
+            self._patch(name, {"status": {"operationState": {"phase": "Terminating"}}})
+            applications = self._api.resource(GROUP, "Application")
+            deadline = self._deadlines.application_refreshed
+            wait_for_one(self._api, applications, name, mismatch, deadline=deadline, namespace=self._namespace)
 
     def set_spec(self, name: str, **fields: object) -> None:
         """Change fields of one's spec, by their names; None removes one."""

@@ -67,7 +67,7 @@ class Delivery(Journey):
 
         def drive() -> GitStage:
             commit = self._setting.write(Wanted(self._start, self._start))
-            return self._setting.deliver("the first sync, of commit", commit, self._start)
+            return self._setting.deliver("first sync", commit, self._start)
 
         stage = self._once("delivered", drive)
         if not isinstance(stage, GitStage):
@@ -105,11 +105,10 @@ class Delivery(Journey):
         def drive() -> Reverted:
             before = self.delivered()
             commit = self._setting.write(Wanted(self._start, BROKEN))
-            changed = self._setting.recorded(
-                "the sync of commit", commit, self._start, lambda: self._setting.break_at(commit)
-            )
+            changed = self._setting.recorded("sync", commit, self._start, lambda: self._setting.break_at(commit))
             if changed.failure is not None:
                 raise Incomplete(f"no pod of {changed} waited for its image: {changed.failure}")
+            self._setting.end_sync()  # one with a hook after it waits for healthy pods, and so for ever
             return self._back(before, changed, commit)
 
         return self._known("broken", drive)
@@ -132,7 +131,7 @@ class Delivery(Journey):
             before = self.delivered()
             self._setting.edit_by_hand(before)
             stage = self._setting.recorded(
-                "drift from", self._setting.repository.head(), self._start, lambda: self._setting.heal(before)
+                "healing", self._setting.repository.head(), self._start, lambda: self._setting.heal(before)
             )
             return Reverted(before, before, stage, self._deviations_from(before, stage), ())
 
@@ -148,7 +147,7 @@ class Delivery(Journey):
         def drive() -> Reverted:
             before = self.delivered()
             commit = self._setting.write(Wanted(CANDIDATE, CANDIDATE))
-            changed = self._setting.deliver("the sync of commit", commit, CANDIDATE).settled()
+            changed = self._setting.deliver("sync", commit, CANDIDATE).settled()
             self._setting.set_healing(on=healing)
             try:
                 refusal = self._setting.undo(before, changed)
@@ -175,7 +174,7 @@ class Delivery(Journey):
             before = self.delivered()
             between(BASELINE)
             commit = self._setting.write(wanted)
-            changed = self._setting.deliver("the sync of commit", commit, wanted.chart)
+            changed = self._setting.deliver("sync", commit, wanted.chart)
             between(CANDIDATE)
             return self._back(before, changed, commit)
 
@@ -183,7 +182,7 @@ class Delivery(Journey):
 
     def _back(self, before: GitStage, changed: GitStage, commit: Commit) -> Reverted:
         """Revert a commit, and look at git some more times."""
-        stage = self._setting.deliver("the sync of", self._setting.revert(commit), self._start)
+        stage = self._setting.deliver("sync", self._setting.revert(commit), self._start)
         deviations = self._deviations_from(before, stage)
         later = self._setting.refreshed(REFRESHES) if stage.failure is None and not deviations else []
         return Reverted(before, changed, stage, deviations, later)

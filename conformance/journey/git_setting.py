@@ -142,6 +142,10 @@ class GitSetting(Setting):
         self.take(commit)
         people.until_image_missing(self._api, self._namespace, self._deadlines.application_settled)
 
+    def end_sync(self) -> None:
+        """End a sync that is under way, as people do before they sync again (`argocd app terminate-op`)."""
+        self._applications.end_operation(self.name)
+
     def edit_by_hand(self, stage: GitStage) -> None:
         """Give each declared workload an image that nobody has."""
         for running in self._running(stage):
@@ -216,7 +220,7 @@ class GitSetting(Setting):
 
     def recorded(self, operation: str, commit: Commit, chart_of: str, drive: Callable[[], object]) -> GitStage:
         """Watch what happens while something is driven, and make a stage of it; a wait in vain is its failure."""
-        log.info("%s %s", operation, commit)
+        log.info("%s of commit %s", operation, commit)
         rendered = self.declared(commit)
         seen = self._open.enter_context(Timeline(self._api, self._namespace))
         begun, failure = time.time(), None

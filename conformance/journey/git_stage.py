@@ -56,4 +56,4 @@ class GitStage(Stage):
 
     def __str__(self) -> str:
         """Return the operation as a sentence names it."""
-        return f"{self.operation} {self.commit}"
+        return f"the {self.operation} of commit {self.commit}"
