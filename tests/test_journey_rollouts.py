@@ -141,7 +141,7 @@ def test_a_rollout_without_replica_sets_is_a_revision_of_new_pods() -> None:
 PLACED = {WEB: (("A", "TOKEN"),)}
 ROTATED = Rotated(TOKEN, "given", {"A": "old"}, {"A": "new"}, PLACED, frozenset({WEB}), frozenset({WORKER}))
 GOOD = Step(
-    "rotation", 0, 1, 2, rolled={WEB: ("web-2",), WORKER: ()}, least={WEB: 1, WORKER: 1},
+    "shop", "rotation", 0, 1, 2, rolled={WEB: ("web-2",), WORKER: ()}, least={WEB: 1, WORKER: 1},
     annotations={WEB: {TOKEN.annotation: "1"}, WORKER: {}},
     running=(
         Running("web-x", WEB, made=True, told={"TOKEN": "new"}), Running("worker-x", WORKER, made=False, told={}),
@@ -221,7 +221,7 @@ def test_turning_on_and_off() -> None:
     assert not said(judging_annotations.not_annotated(CHECKSUMS, GOOD))
     assert said(
         judging_annotations.not_annotated(CHECKSUMS, but(annotations={WEB: {"checksum/else": "1"}}, rolled={}))
-    ) == ["the pod templates: no workload's pods have any"]
+    ) == ["Release/shop: no workload's pods have any"]
     assert said(judging_annotations.not_annotated(CHECKSUMS, but(rolled={WORKER: ("a",)}))) == [
         "Deployment/worker in shop: 1: a"
     ]
@@ -280,5 +280,5 @@ def test_quick_rotations_roll_once_at_least_and_not_more_often_than_there_were()
 
 
 def test_a_rotation_by_a_commit_is_one_sync() -> None:
-    assert not said(judging.several_syncs(Synced(GOOD, 1)))
-    assert said(judging.several_syncs(Synced(GOOD, 2))) == ["Application of the overlay: 2 syncs"]
+    assert not said(judging.several_syncs(Synced("shop", GOOD, 1)))
+    assert said(judging.several_syncs(Synced("shop", GOOD, 2))) == ["Application/shop: 2 syncs"]

@@ -66,8 +66,9 @@ class ByGit:
 
 @dataclass(frozen=True)
 class Synced:
-    """A rotation by a commit: what became of the workloads, and how many syncs succeeded meanwhile."""
+    """A rotation by a commit: what became of the workloads, and how many syncs of an Application succeeded."""
 
+    application: str
     step: Step
     syncs: int
 
@@ -117,7 +118,7 @@ class Committed(Journey):
         for one in sorted(of_each_origin(in_use(rotator)), key=lambda one: one.data is not None):
             before, rotated = self._setting.synced(), rotator.rotate(one)
             step = rotator.upgrade(f"commit that rotates {one}, {rotated.how}", rotated=[rotated])
-            yield Synced(step, self._setting.synced() - before)
+            yield Synced(self._setting.name, step, self._setting.synced() - before)
             if step.failure:
                 return
 

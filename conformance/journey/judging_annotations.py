@@ -22,7 +22,7 @@ def not_one_rollout(step: Step, verb: str) -> Iterator[Finding]:
     for key, came in sorted(step.rolled.items()):
         if len(came) > 1:
             yield rollouts_of(
-                key, f"one new ReplicaSet at most by {verb}", came, "its pods are replaced more than once",
+                key, f"one rollout at most by {verb}", came, "its pods are replaced more than once",
                 "render the same annotations again for the same data",
             )  # fmt: skip
 
@@ -32,7 +32,7 @@ def not_annotated(checksums: Checksums, step: Step) -> Iterator[Finding]:
     having = {key: names for key in sorted(step.annotations) if (names := noted(checksums, step, key))}
     if not having:
         yield Finding(
-            object="the pod templates",
+            object=f"Release/{step.release}",
             expected=f"annotations for watched objects after {step.what}",
             observed="no workload's pods have any",
             why="no change will ever roll a pod",
@@ -41,7 +41,7 @@ def not_annotated(checksums: Checksums, step: Step) -> Iterator[Finding]:
     for key, came in sorted(step.rolled.items()):
         if came and key not in having:
             yield rollouts_of(
-                key, f"no new ReplicaSet by {step.what}, since its pods have no checksum", came,
+                key, f"no rollout by {step.what}, since its pods have no checksum", came,
                 "pods are replaced though nothing of theirs is watched",
                 "annotate what is watched, and nothing else",
             )  # fmt: skip

@@ -26,8 +26,8 @@ def not_ready(step: Step) -> Iterator[Finding]:
     """Yield what kept a step from ending with every workload ready."""
     if step.failure is not None:
         yield Finding(
-            object=f"Release after the {step.what}",
-            expected="every workload ready",
+            object=f"Release/{step.release}",
+            expected=f"every workload ready after the {step.what}",
             observed=step.failure,
             why="the rollout did not come to its end",
             remedy="see the pods' events and logs in the evidence",
@@ -40,7 +40,7 @@ def not_rolled(step: Step) -> Iterator[Finding]:
     for key in sorted(rolls):
         if len(came := step.rolled.get(key, ())) != 1:
             yield rollouts_of(
-                key, f"exactly one new ReplicaSet by the {step.what}, which it uses", came,
+                key, f"exactly one {_new(key)} by the {step.what}, which it uses", came,
                 "its pods go on with the old value" if not came else "its pods are replaced more than once",
                 ANNOTATE if not came else "render the same annotations again for the same data",
             )  # fmt: skip
@@ -53,7 +53,7 @@ def spared_but_rolled(step: Step) -> Iterator[Finding]:
     for key in sorted(frozenset(key for one in step.rotated for key in one.spares) - rolls):
         if came := step.rolled.get(key, ()):
             yield rollouts_of(
-                key, f"no new ReplicaSet by the {step.what}", came,
+                key, f"no {_new(key)} by the {step.what}", came,
                 "pods are replaced for a change that does not concern them",
                 "annotate each workload for the names alone that its list has",
             )  # fmt: skip
@@ -65,7 +65,7 @@ def rolled_unasked(steps: Iterable[Step], *, off: bool = False) -> Iterator[Find
         for key, came in sorted(step.rolled.items()):
             if came:
                 yield rollouts_of(
-                    key, f"no new ReplicaSet by the {step.what}", came,
+                    key, f"no {_new(key)} by the {step.what}", came,
                     "checksums are turned off, and pods are replaced for a rotation none the less"
                     if off
                     else "pods are replaced though none of the watched data has changed",
@@ -188,7 +188,7 @@ def too_many_rollouts(step: Step, most: int) -> Iterator[Finding]:
     for key in sorted(frozenset(key for one in step.rotated for key in one.rolls)):
         if not 1 <= len(came := step.rolled.get(key, ())) <= most:
             yield rollouts_of(
-                key, f"1 to {most} new ReplicaSets by {step.what}", came,
+                key, f"a {_new(key)} from once to {most} times by the {step.what}", came,
                 "quick rotations roll pods more often than data changed, or not at all", ANNOTATE,
             )  # fmt: skip
     yield from spared_but_rolled(step)
@@ -201,8 +201,8 @@ def wrong_row(row: Row, form: str) -> Iterator[Finding]:
     yield from stale(row.step)
     if row.told and not row.message:
         yield Finding(
-            object=f"Release after the {row.step.what}",
-            expected="a message that names the Secret, from the API server or the pods that wait for it",
+            object=f"Release/{row.step.release}",
+            expected=f"a message that names the Secret, from the API server or its pods, by the {row.step.what}",
             observed="none",
             why="an operator is not told why a rotation does not come to its end",
             remedy="refer to the Secret in the pod template without `optional`, and annotate that",
@@ -211,7 +211,7 @@ def wrong_row(row: Row, form: str) -> Iterator[Finding]:
     having = max((len(wanted & found.keys()) for found in row.step.annotations.values()), default=0)
     if having < len(wanted):
         yield Finding(
-            object="the pod templates",
+            object=f"Release/{row.step.release}",
             expected=f"{len(wanted)} annotations for {row.input}",
             observed=f"{having} at most on one workload's pods",
             why="an entry of the list is lost",
@@ -237,12 +237,17 @@ def several_syncs(synced: Synced) -> Iterator[Finding]:
     """Yield a rotation by a commit that took another number of successful syncs than one."""
     if synced.step.failure is None and synced.syncs != 1:
         yield Finding(
-            object="Application of the overlay",
+            object=f"Application/{synced.application}",
             expected=f"one sync by the {synced.step.what}",
             observed=f"{synced.syncs} syncs",
             why="the cluster is not as git says after one sync",
             remedy="render nothing that another writes to after the sync",
         )
+
+
+def _new(key: ObjectKey) -> str:
+    """Return what a rollout of a workload makes."""
+    return "new ReplicaSet" if key.kind == "Deployment" else "new revision of its pods"
 
 
 def rollouts_of(key: ObjectKey, expected: str, came: Sequence[str], why: str, remedy: str) -> Finding:

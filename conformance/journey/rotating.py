@@ -111,7 +111,8 @@ class Rotator:
             stories, live = seen.stories(), self.workloads()
             wanting = [one for one in live if one.kind == "Deployment" and one.body["spec"].get("replicas", 1)]
             return Step(
-                what=what, begun=begun, ended=ended, revision=revision, failure=failure,
+                release=self._contract.release.name, what=what, begun=begun, ended=ended, revision=revision,
+                failure=failure,
                 rolled={one.key: rolled(stories, one.key) for one in live},
                 least={one.key: seen.least_available(one.key) for one in wanting},
                 annotations={

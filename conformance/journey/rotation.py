@@ -45,13 +45,14 @@ class Rotated:
 
 @dataclass(frozen=True)
 class Step:
-    """What was done, from when to when (Unix time), and what became of the workloads.
+    """What was done to a release, from when to when (Unix time), and what became of the workloads.
 
     `rolled` are the ReplicaSets that came (or revisions, where a workload has no ReplicaSets), `least` the fewest
     replicas available at any moment of the Deployments that want any, `annotations` those of the pod templates
     at the end. `failure` is Helm's or the workloads' own last words where it did not end ready.
     """
 
+    release: str
     what: str
     begun: float
     ended: float
