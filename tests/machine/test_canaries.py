@@ -62,7 +62,7 @@ def test_no_secret_is_in_what_a_failed_run_leaves_or_says(tmp_path: Path) -> Non
             "--values", values,
             "--chart", f"git:http://robot:{canaries['git']}@{address}/git/charts@main:agents",
             "--baseline", f"oci://robot:{canaries['oci']}@{address}/charts/agents:{VERSIONS[BASELINE]}",
-            seconds=300,
+            seconds=600,
         )  # fmt: skip
     try:
         assert said.status == 1, said

@@ -192,7 +192,7 @@ def test_what_a_run_left_is_cleaned_up_and_nothing_else(machine: Machine, foreig
     assert cleaned.stderr.count("is going on") == 1
 
     assert goes_on.process.poll() is None, "a run went on beside all this"
-    ended = goes_on.ended(300)
+    ended = goes_on.ended(600)
     assert ended.status == 0, ended
     assert json.loads((tmp_path / "goes-on" / "report" / "report.json").read_text())["summary"]["pass"] == 2
     assert caller("goes-on").processes() == []

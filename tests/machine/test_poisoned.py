@@ -132,7 +132,7 @@ def test_a_run_passes_and_leaves_the_callers_own_alone(trap: Trap, tmp_path: Pat
     clean = CommandLine(tmp_path)
     caller = CommandLine(tmp_path, environment=_poison(clean, home, trap, trace))
     before = _bytes(home, caller.here)
-    said = caller.run("run", "-k", CHECKS, "--report-dir", tmp_path / "report", seconds=300)
+    said = caller.run("run", "-k", CHECKS, "--report-dir", tmp_path / "report", seconds=600)
     assert said.status == 0, said
     assert said.errors == []
     report = json.loads((tmp_path / "report" / "report.json").read_text())
