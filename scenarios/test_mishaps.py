@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from conformance.checks import EXTENDED, Finding, scenario
+from conformance.contract import declared
 from conformance.journey import Mishaps, judging_mishaps
 
 
@@ -65,3 +66,15 @@ def test_of_rollback(mishaps: Mishaps) -> Iterator[Finding]:
 def test_after_history_pruned(mishaps: Mishaps) -> Iterator[Finding]:
     """Upgrades that change nothing roll no pods; a rollback past the history is refused and changes nothing."""
     yield from judging_mishaps.not_refused(mishaps.contract, mishaps.pruned())
+
+
+@scenario(
+    "rollback/drift",
+    level=EXTENDED,
+    seed="000 Goals: values changes can be reverted cleanly",
+    needs=("baseline",),
+)
+def test_drift(mishaps: Mishaps) -> Iterator[Finding]:
+    """What people edited by hand is after a rollback as the contract's `policies.drift` says: restored or kept."""
+    policy = declared(mishaps.contract.policies.drift, "`policies.drift`")
+    yield from judging_mishaps.not_as_promised(policy, mishaps.drifted())

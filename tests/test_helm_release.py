@@ -184,6 +184,14 @@ def test_the_suite_waits_unless_hooks_follow(
     assert len(waited) == 2
 
 
+def test_a_rollback_writes_over_others_where_asked(stand: Stand) -> None:
+    stand.answer("history", json.dumps([row(1, "superseded"), row(2, "deployed")]))
+    stand.answer("rollback", "Rollback was a success!")
+    stand.answer("status", answer(3))
+    release(stand).rollback(to=1, wait=Wait.NONE, take_over=True)
+    assert ("--force-conflicts" in stand.told("rollback")) is is_four(stand)
+
+
 def test_a_rollback_goes_to_the_last_good_revision(stand: Stand) -> None:
     rows = [row(1, "superseded"), row(2, "failed"), row(3, "deployed"), row(4, "failed"), row(5, "failed")]
     stand.answer("history", json.dumps(rows))

@@ -16,7 +16,7 @@ from conformance.contract import Contract
 from conformance.errors import Incomplete
 from conformance.helm import Deployed, ReleaseRevision
 from conformance.journey import Stage, judging_mishaps, moments
-from conformance.journey.mishaps import Mishap, Pruned
+from conformance.journey.mishaps import Drifted, Mishap, Pruned
 from conformance.manifests import Body, Manifests, ObjectKey
 from conformance.observe.history import History
 from conformance.observe.inventory import Inventory
@@ -195,3 +195,12 @@ def test_an_upgrade_that_changes_nothing_rolls_no_pods() -> None:
     was = stage(body("Deployment", "web"), body("Pod", "web-1", "web"), failure="release: not found")
     now = stage(body("Deployment", "web"), body("Pod", "web-2", "web"), failure="release: not found")
     assert pruned(was, now, now) == ["Deployment/web in shop: pods web-2 in place of web-1"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "live", "found"), [("restored", 1, 0), ("restored", 2, 1), ("kept", 2, 0), ("kept", 1, 1)]
+)
+def test_what_was_edited_by_hand_is_as_promised(policy: str, live: int, found: int) -> None:
+    good = stage(body("Deployment", "web", spec={"replicas": 1}))
+    after = stage(body("Deployment", "web", spec={"replicas": live}))
+    assert len(list(judging_mishaps.not_as_promised(policy, Drifted({WEB: 2}, good, after)))) == found

@@ -27,16 +27,19 @@ class Flags:
     """Roll a failed upgrade back, uninstall a failed install."""
     replace: tuple[str, ...]
     """Replace objects instead of patching them."""
+    take_over: tuple[str, ...]
+    """Write fields that somebody else has written since. Helm 3 always does; Helm 4 refuses without it."""
 
 
 #: The one table of differences between the generations.
 FLAGS: Mapping[int, Flags] = {
-    3: Flags(wait=("--wait",), no_wait=(), undo_on_failure=("--atomic",), replace=("--force",)),
+    3: Flags(wait=("--wait",), no_wait=(), undo_on_failure=("--atomic",), replace=("--force",), take_over=()),
     4: Flags(
         wait=("--wait=watcher",),
         no_wait=("--wait=hookOnly",),
         undo_on_failure=("--rollback-on-failure",),
         replace=("--force-replace",),
+        take_over=("--force-conflicts",),
     ),
 }
 

@@ -127,12 +127,14 @@ class Release:
         wait_for_jobs: bool = False,
         cleanup_on_failure: bool = False,
         replace: bool = False,
+        take_over: bool = False,
         timeout: float | None = None,
     ) -> Deployed:
         """Roll back to a revision, or to the last good one before the current.
 
         Helm's own choice is the revision before, even one that failed (helm#5237); so it is never left to Helm.
-        Raises `InvalidRollbackTarget` where no good one is left.
+        `take_over` also writes fields that somebody edited by hand. Raises `InvalidRollbackTarget` where no good
+        one is left.
         """
         target = self.last_good() if to is None else to
         known = self._made.get(target)
@@ -140,6 +142,7 @@ class Release:
         argv = ["rollback", self.name, str(target), "--timeout", self._seconds(timeout)]
         argv += ["--cleanup-on-fail"] if cleanup_on_failure else []
         argv += self.helm.flags.replace if replace else ()
+        argv += self.helm.flags.take_over if take_over else ()
         argv += self.helm.flags.wait if by_helm else self.helm.flags.no_wait
         argv += ["--wait-for-jobs"] if wait_for_jobs and by_helm else []
         self._run("rollback", argv, self._patience(timeout))

@@ -9,7 +9,7 @@ from conformance.checks import Finding
 from conformance.contract import Contract
 from conformance.errors import Incomplete
 from conformance.journey import judging
-from conformance.journey.mishaps import Mishap, Pruned
+from conformance.journey.mishaps import Drifted, Mishap, Pruned
 from conformance.journey.stage import Stage
 from conformance.manifests import Manifest, ObjectKey
 from conformance.observe import rollout
@@ -112,6 +112,25 @@ def _rolled_for_nothing(contract: Contract, before: Stage, after: Stage) -> Iter
                 observed=f"pods {', '.join(sorted(now - was)) or 'none'} in place of {', '.join(sorted(gone))}",
                 why="an upgrade that changes nothing rolls the pods, so each ages the history and interrupts work",
                 remedy="take nothing into the pod template that changes by itself: the revision, the time, chance",
+            )
+
+
+def not_as_promised(policy: str, drifted: Drifted) -> Iterator[Finding]:
+    """Yield each workload whose hand-edited replicas a rollback restored or kept against the contract's policy."""
+    yield from judging.not_ready(drifted.after)
+    for key, edited in drifted.edited.items():
+        declared = drifted.good.declared.get(key) or drifted.good.hooks.get(key)
+        restored = declared.body["spec"].get("replicas") if declared else None
+        wanted = restored if policy == "restored" else edited
+        live = drifted.after.inventory.get(key)
+        seen = live["spec"].get("replicas") if live else None
+        if seen != wanted:
+            yield Finding(
+                object=str(key),
+                expected=f"spec.replicas is {wanted} after the rollback: what people edit is {policy}",
+                observed=f"it is {seen}; {restored} is declared, {edited} was set by hand",
+                why="a rollback does with what was edited by hand what nobody expects",
+                remedy="let the release own the workload and declare its replicas, or declare the other policy",
             )
 
 

@@ -101,6 +101,26 @@ class MishapSetting(Setting):
 
         return self._driven("rollback", side, drive)
 
+    def scale_by_hand(self, stage: Stage) -> dict[ObjectKey, int]:
+        """Give each declared workload one replica more than a stage declares, and return how many each has now.
+
+        Workloads whose replicas nobody declares, as beside an autoscaler, are left alone.
+        """
+        edited = {}
+        for workload in self._contract.workloads:
+            key = self._contract.key_of(workload)
+            declared = stage.declared.get(key) or stage.hooks.get(key)
+            replicas = declared.body["spec"].get("replicas") if declared else None
+            if isinstance(replicas, int):
+                resource = self._api.resource("apps", workload.kind)
+                self._api.merge(resource, self._namespace, key.name, {"spec": {"replicas": replicas + 1}})
+                edited[key] = replicas + 1
+        return edited
+
+    def rollback_over(self, side: str, to: Stage) -> Stage:
+        """Roll back to an earlier stage's revision, over what somebody edited by hand, and record it."""
+        return self._driven("rollback", side, lambda *_: self._release.rollback(to.revision, take_over=True))
+
     def rollback_to_last_good(self, side: str) -> Stage:
         """Roll back to the last good revision, whichever that is, and record it."""
         return self._driven("rollback", side, lambda *_: self._release.rollback())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from conformance.errors import Incomplete
@@ -10,6 +10,7 @@ from conformance.helm import InvalidRollbackTarget, ReleaseRevision
 from conformance.journey.journeys import FromBaseline, needed
 from conformance.journey.mishap_setting import MishapSetting
 from conformance.journey.stage import Stage
+from conformance.manifests import ObjectKey
 from conformance.observe.calls import Calls
 from conformance.observe.live_state import Deviation
 from conformance.subject import BASELINE, CANDIDATE
@@ -55,6 +56,19 @@ class Pruned:
     stage: Stage
 
 
+@dataclass(frozen=True)
+class Drifted:
+    """Workloads whose replicas somebody edited by hand, and the rollback to a stage that declared others.
+
+    `edited` holds the replicas that each was given; `after` is the rollback that wrote over them where Helm
+    refused one without.
+    """
+
+    edited: Mapping[ObjectKey, int]
+    good: Stage
+    after: Stage
+
+
 class Mishaps(FromBaseline):
     """The baseline; then what goes wrong with releases, and out of it again."""
 
@@ -96,6 +110,13 @@ class Mishaps(FromBaseline):
     def pruned(self) -> Pruned:
         """Return the rollback to a revision that is no longer in the history."""
         return self._once("pruned", self._pruned)
+
+    def drifted(self) -> Drifted:
+        """Return the rollback from the candidate after workloads of its were edited by hand.
+
+        Raises `Incomplete` where no declared workload has replicas to edit.
+        """
+        return self._once("drifted", self._drift)
 
     def _explicit(self) -> Mishap:
         home = self._leave("an upgrade whose pods never start")
@@ -145,6 +166,17 @@ class Mishaps(FromBaseline):
         stage = self._setting.rollback(BASELINE, before)
         self._home = aged
         return Pruned(before.revision, before, aged, refusal, stage)
+
+    def _drift(self) -> Drifted:
+        home = self._leave("workloads that were edited by hand")
+        edited = self._setting.scale_by_hand(needed(self._setting.upgrade(CANDIDATE)))
+        if not edited:
+            raise Incomplete("no declared workload declares its replicas, so none can be edited by hand")
+        after = self._setting.rollback(BASELINE, home)
+        if after.failure is not None:  # Helm 4 asks before it writes over others
+            after = self._setting.rollback_over(BASELINE, home)
+        self._came_home(home, (), after)
+        return Drifted(edited, home, after)
 
     def _leave(self, why: str) -> Stage:
         """Return the stage whose state is the baseline's still; until something leads back there, none is.
