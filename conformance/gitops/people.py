@@ -9,12 +9,11 @@ from conformance.api import Api, ApiRefusal
 from conformance.manifests import Body, Manifest, Manifests, ObjectKey
 from conformance.observe.deadlines import Deadline
 from conformance.observe.dry_run import FIELD_MANAGER
+from conformance.observe.rollout import NO_IMAGE
 from conformance.observe.wait import wait_for, wait_for_one
 
 #: An image that nobody has: what an edit by hand leaves behind must show.
 BY_HAND = "registry.invalid/edited-by-hand:1"
-#: What a container waits for whose image cannot be had.
-_NO_IMAGE = frozenset({"ErrImageNeverPull", "ErrImagePull", "ImagePullBackOff", "InvalidImageName"})
 _STRATEGIC = "application/strategic-merge-patch+json"
 
 
@@ -85,6 +84,6 @@ def until_image_missing(api: Api, namespace: str, deadline: Deadline) -> None:
 def _all_have_images(pods: Sequence[Body]) -> str | None:
     for pod in pods:
         for status in pod.get("status", {}).get("containerStatuses") or ():
-            if ((status.get("state") or {}).get("waiting") or {}).get("reason") in _NO_IMAGE:
+            if ((status.get("state") or {}).get("waiting") or {}).get("reason") in NO_IMAGE:
                 return None
     return "no pod waits for an image that cannot be had"

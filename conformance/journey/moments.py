@@ -7,11 +7,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from conformance.journey.schema import seen_pods
 from conformance.manifests import Body, ObjectKey
 from conformance.observe.history import Story
-from conformance.observe.rollout import container_statuses
+from conformance.observe.rollout import NO_IMAGE, container_statuses
 from conformance.observe.timeline import Timeline
-
-#: What a container waits for whose image cannot be had.
-_NO_IMAGE = frozenset({"ErrImageNeverPull", "ErrImagePull", "ImagePullBackOff", "InvalidImageName"})
 
 
 def begun(seen: Timeline, workloads: Iterable[ObjectKey]) -> bool:
@@ -44,5 +41,5 @@ def _without_image(pods: Iterable[Story]) -> Iterator[Body]:
     for story in pods:
         statuses = () if story.gone else container_statuses(story.last)
         waiting = (((status.get("state") or {}).get("waiting") or {}).get("reason") for status in statuses)
-        if any(reason in _NO_IMAGE for reason in waiting):
+        if any(reason in NO_IMAGE for reason in waiting):
             yield story.last

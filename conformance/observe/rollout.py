@@ -15,6 +15,9 @@ from conformance.wording import short
 
 Predicate = Callable[[Body], str | None]
 
+#: What a container waits for whose image cannot be had.
+NO_IMAGE = frozenset({"ErrImageNeverPull", "ErrImagePull", "ImagePullBackOff", "InvalidImageName"})
+
 #: Characters of a message that are shown: one about an image that cannot be pulled names it three times.
 _LONGEST = 250
 
