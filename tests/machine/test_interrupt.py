@@ -178,6 +178,7 @@ def test_what_a_run_left_is_cleaned_up_and_nothing_else(machine: Machine, foreig
     assert len(re.findall(rf"left cluster {paths.APP}-\w{{8}}-main-1: removed", refused.stderr)) == 1
 
     stopped.signal(INT, group=True)
+    until(lambda: stopped.saw("interrupted: taking the evidence"), "the first to be heard")
     time.sleep(SAME_SECONDS)  # until then it would still be the first
     stopped.signal(INT, group=True)
     said = stopped.ended(10)
