@@ -212,11 +212,11 @@ def test_a_service_that_is_silent_is_found_and_one_late_call_is_not() -> None:
     assert objects(judging_schema.silent([mute], "now")) == ["Service/agents:http"]
 
 
-def story(kind: str, name: str, owner: str = "", address: str = "") -> Story:
+def story(kind: str, name: str, owner: str = "", address: str = "", *, before: bool = False) -> Story:
     key = ObjectKey("" if kind == "Pod" else "apps", kind, NAMESPACE, name)
     owners = [{"uid": owner, "controller": True}] if owner else []
     body = {"kind": kind, "metadata": {"name": name, "ownerReferences": owners}, "status": {"podIP": address}}
-    return Story(key, name, before=False, moments=[Moment(1.0, "ADDED", body)])
+    return Story(key, name, before=before, moments=[Moment(1.0, "ADDED", body)])
 
 
 def test_an_attempt_is_traced_to_its_pod_and_workload_by_the_address() -> None:
@@ -230,6 +230,15 @@ def test_an_attempt_is_traced_to_its_pod_and_workload_by_the_address() -> None:
     first, second = attributed(Ledger((known, other)), stories)
     assert (first.pod, first.workload) == ("plane-1", PLANE)
     assert (second.pod, second.workload) == ("", None)
+
+
+def test_what_an_earlier_pod_tries_again_is_not_of_this_operation() -> None:
+    pods = [("plane-1", "10.0.0.7", True), ("plane-2", "10.0.0.8", False)]
+    stories = [story("Pod", name, "agents", address, before=before) for name, address, before in pods]
+    statements = [Statement(1.0, 1, address, "application", "", "DROP TABLE runs") for _, address, _ in pods]
+    attempts = attributed(Ledger(tuple(statements)), [*stories, story("Deployment", "agents")])
+    assert [found.pod for found in attempts] == ["plane-1", "plane-2"]
+    assert [found.pod for found in Schema((), attempts, (), {}).by([PLANE])] == ["plane-2"]
 
 
 def test_the_line_with_the_mode_is_told_from_others() -> None:

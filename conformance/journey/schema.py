@@ -21,11 +21,15 @@ _NO_TABLE = "does not exist"
 
 @dataclass(frozen=True)
 class Attempt:
-    """One attempt to change the schema, with the pod that made it and that pod's workload where they are known."""
+    """One attempt to change the schema, with the pod that made it and that pod's workload where they are known.
+
+    `earlier` says that the pod was there before the operation.
+    """
 
     statement: Statement
     pod: str
     workload: ObjectKey | None
+    earlier: bool = False
 
     def __str__(self) -> str:
         """Return who did what, on one line."""
@@ -71,17 +75,21 @@ class Schema:
         )
 
     def by(self, workloads: Iterable[ObjectKey]) -> list[Attempt]:
-        """Return the attempts that pods of some workloads made."""
+        """Return the attempts that new pods of some workloads made.
+
+        One that was there before was made by another operation, and does as that had told it until it is gone.
+        """
         wanted = set(workloads)
-        return [attempt for attempt in self.attempts if attempt.workload in wanted]
+        return [attempt for attempt in self.attempts if attempt.workload in wanted and not attempt.earlier]
 
 
-def attributed(ledger: Ledger, stories: Iterable[Story]) -> tuple[Attempt, ...]:
+def attributed(ledger: Ledger, stories: Sequence[Story]) -> tuple[Attempt, ...]:
     """Return a ledger's attempts with the pods that made them, told by their addresses."""
     pods = dict(seen_pods(stories))
     by_host = {address: name for name, (address, _) in pods.items() if address}
+    earlier = {story.key.name for story in stories if story.key.kind == "Pod" and story.before}
     made = ((statement, by_host.get(statement.host, "")) for statement in ledger.statements)
-    return tuple(Attempt(statement, pod, pods[pod][1] if pod else None) for statement, pod in made)
+    return tuple(Attempt(found, pod, pods[pod][1] if pod else None, pod in earlier) for found, pod in made)
 
 
 def seen_pods(stories: Iterable[Story]) -> Iterator[tuple[str, tuple[str, ObjectKey]]]:
