@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -11,71 +12,24 @@ from conformance.journey import Journey
 from conformance.preparation import Preparation
 
 
-@pytest.fixture(scope="session")
-def installed(preparation: Preparation, lease: Lease) -> Iterator[Journey]:
-    """Yield the candidate's install on a pristine cluster."""
-    with preparation.journey("installed", lease) as journey:
-        yield journey
+def _fixture(name: str) -> Any:  # noqa: ANN401 - pytest's
+    """Return the fixture that yields a journey on a pristine cluster; its class says what it goes through."""
+
+    @pytest.fixture(scope="session", name=name)
+    def journey(preparation: Preparation, lease: Lease) -> Iterator[Journey]:
+        with preparation.journey(name, lease) as going:
+            yield going
+
+    return journey
 
 
-@pytest.fixture(scope="session")
-def lifecycle(preparation: Preparation, lease: Lease) -> Iterator[Journey]:
-    """Yield the baseline's life on a pristine cluster: upgraded to the candidate and rolled back."""
-    with preparation.journey("lifecycle", lease) as journey:
-        yield journey
-
-
-@pytest.fixture(scope="session")
-def delivery(preparation: Preparation, lease: Lease) -> Iterator[Journey]:
-    """Yield the baseline delivered by git on a pristine cluster, ready for what people do with commits."""
-    with preparation.journey("delivery", lease) as journey:
-        yield journey
-
-
-@pytest.fixture(scope="session")
-def runs(preparation: Preparation, lease: Lease) -> Iterator[Journey]:
-    """Yield the candidate on a pristine cluster, with runs of every kind carried out on it."""
-    with preparation.journey("runs", lease) as journey:
-        yield journey
-
-
-@pytest.fixture(scope="session")
-def crowded(preparation: Preparation, lease: Lease) -> Iterator[Journey]:
-    """Yield the candidate's install with two of each workload that may migrate, on a pristine cluster."""
-    with preparation.journey("crowded", lease) as journey:
-        yield journey
-
-
-@pytest.fixture(scope="session")
-def blocked(preparation: Preparation, lease: Lease) -> Iterator[Journey]:
-    """Yield the baseline's life on a pristine cluster: an upgrade whose migration fails, and the way out."""
-    with preparation.journey("blocked", lease) as journey:
-        yield journey
-
-
-@pytest.fixture(scope="session")
-def rollouts(preparation: Preparation, lease: Lease) -> Iterator[Journey]:
-    """Yield the candidate on a pristine cluster, whose watched objects are rotated."""
-    with preparation.journey("rollouts", lease) as journey:
-        yield journey
-
-
-@pytest.fixture(scope="session")
-def committed(preparation: Preparation, lease: Lease) -> Iterator[Journey]:
-    """Yield the candidate delivered by git on a pristine cluster, whose watched objects are rotated by commits."""
-    with preparation.journey("committed", lease) as journey:
-        yield journey
-
-
-@pytest.fixture(scope="session")
-def mishaps(preparation: Preparation, lease: Lease) -> Iterator[Journey]:
-    """Yield the baseline on a pristine cluster, on which operations go wrong, and the ways out."""
-    with preparation.journey("mishaps", lease) as journey:
-        yield journey
-
-
-@pytest.fixture(scope="session")
-def beginnings(preparation: Preparation, lease: Lease) -> Iterator[Journey]:
-    """Yield a pristine cluster for the candidate's first installs."""
-    with preparation.journey("beginnings", lease) as journey:
-        yield journey
+installed = _fixture("installed")
+lifecycle = _fixture("lifecycle")
+delivery = _fixture("delivery")
+runs = _fixture("runs")
+crowded = _fixture("crowded")
+blocked = _fixture("blocked")
+rollouts = _fixture("rollouts")
+committed = _fixture("committed")
+mishaps = _fixture("mishaps")
+beginnings = _fixture("beginnings")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,16 +12,13 @@ from conformance.gitops.repository import Commit
 from conformance.helm import Deployed
 from conformance.journey.driving import Values
 from conformance.journey.git_setting import GitSetting
-from conformance.journey.git_stage import Wanted
-from conformance.journey.journeys import Journey
-from conformance.journey.rollouts import in_use, of_each_origin, ready
+from conformance.journey.git_stage import REFRESHES, Wanted
+from conformance.journey.journeys import Journey, needed
+from conformance.journey.rollouts import in_use, of_each_origin
 from conformance.journey.rotating import Rotator
 from conformance.journey.rotation import Step, Undone
 from conformance.manifests import Manifests
 from conformance.subject import CANDIDATE
-
-#: Further looks at git, of which none may roll anything (issue: three refreshes).
-REFRESHES = 3
 
 
 class ByGit:
@@ -81,14 +79,11 @@ class Committed(Journey):
     def __init__(self, setting: GitSetting) -> None:
         super().__init__(setting)
         self._drive = ByGit(setting)
-        self._rotator: Rotator | None = None
 
-    @property
+    @functools.cached_property
     def rotator(self) -> Rotator:
         """Return what rotates. Raises `Incomplete` where the contract does not say how."""
-        if self._rotator is None:
-            self._rotator = self._setting.rotator(self._drive)
-        return self._rotator
+        return self._setting.rotator(self._drive)
 
     def delivered(self) -> Step:
         """Return the first commit, whose checksums are turned on."""
@@ -100,17 +95,17 @@ class Committed(Journey):
         Two, so that a workload which uses both is not rolled by the one for the other. They end with the first
         that failed.
         """
-        ready(self.delivered())
+        needed(self.delivered())
         return self._once("rotated", lambda: list(self._rotate()))
 
     def refreshed(self) -> Step:
         """Return further looks at git."""
-        ready(self.rotated()[-1].step)
+        needed(self.rotated()[-1].step)
         return self._once("refreshed", self._look)
 
     def reverted(self) -> Undone:
         """Return the newest rotation's commit, reverted."""
-        ready(self.refreshed())
+        needed(self.refreshed())
         return self._once("reverted", self._revert)
 
     def _rotate(self) -> Iterator[Synced]:

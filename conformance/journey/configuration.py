@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from conformance.api import Api, ApiRefusal, ApiUnreachable
 from conformance.checks import Finding
 from conformance.contract import Contract
 from conformance.environment import sources
+from conformance.errors import Incomplete
 from conformance.manifests import Manifest, ObjectKey
 from conformance.observe.inventory import Inventory
 from conformance.observe.rollout import running_images
@@ -62,13 +64,24 @@ def other_configuration(before: Configurations, after: Configurations) -> Iterat
                 )
 
 
-def _told(api: Api, key: ObjectKey, pod: str, port: int, path: str, names: set[str]) -> dict[str, str] | None:
-    proxy = api.resource("", "Pod").path(key.namespace, f"{pod}:{port}", "proxy")
+def told_by(api: Api, namespace: str | None, pod: str, port: int, path: str) -> dict[str, Any]:
+    """Return what a pod's process tells at a path. Raises `Incomplete` where that is no JSON object."""
+    proxy = api.resource("", "Pod").path(namespace, f"{pod}:{port}", "proxy")
     try:
         told = json.loads(api.read("GET", f"{proxy}{path}"))
-    except (ApiRefusal, ApiUnreachable, ValueError):
+    except (ApiRefusal, ApiUnreachable, ValueError) as error:
+        raise Incomplete(f"Pod/{pod} does not tell what it was started with at {path}: {error}") from error
+    if not isinstance(told, dict):
+        raise Incomplete(f"Pod/{pod} does not tell what it was started with at {path}: it is no JSON object")
+    return told
+
+
+def _told(api: Api, key: ObjectKey, pod: str, port: int, path: str, names: set[str]) -> dict[str, str] | None:
+    try:
+        told = told_by(api, key.namespace, pod, port, path)
+    except Incomplete:
         return None
-    return {name: str(text) for name, text in told.items() if name in names} if isinstance(told, dict) else None
+    return {name: str(text) for name, text in told.items() if name in names}
 
 
 def _given(workload: Manifest, container: str, inventory: Inventory) -> Iterator[str]:

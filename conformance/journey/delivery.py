@@ -10,14 +10,11 @@ from conformance.errors import Incomplete
 from conformance.gitops import Application
 from conformance.gitops.repository import Commit
 from conformance.journey.git_setting import GitSetting
-from conformance.journey.git_stage import BROKEN, GitStage, Wanted
+from conformance.journey.git_stage import BROKEN, REFRESHES, GitStage, Wanted
 from conformance.journey.journeys import Journey
 from conformance.manifests import ObjectKey
 from conformance.observe.live_state import Deviation, LiveState
 from conformance.subject import BASELINE, CANDIDATE
-
-#: Looks at git after a revert, during which the Application must stay as it is.
-REFRESHES = 3
 
 
 @dataclass(frozen=True)
@@ -57,7 +54,6 @@ class Delivery(Journey):
 
     def __init__(self, setting: GitSetting) -> None:
         super().__init__(setting)
-        self._reverted: dict[str, Reverted | Exception] = {}
         #: What is delivered first and gone back to; without a baseline there is only the candidate.
         self._start = BASELINE if setting.subject.baseline else CANDIDATE
         self._spoilt = ""
@@ -69,10 +65,7 @@ class Delivery(Journey):
             commit = self._setting.write(Wanted(self._start, self._start))
             return self._setting.deliver("first sync", commit, self._start)
 
-        stage = self._once("delivered", drive)
-        if not isinstance(stage, GitStage):
-            raise TypeError("a delivery's stages are of commits")
-        return stage
+        return self._once("delivered", drive)
 
     def delivered(self) -> GitStage:
         """Return the first sync. Raises `Incomplete` when it did not settle."""
@@ -200,20 +193,20 @@ class Delivery(Journey):
 
         Raises `Incomplete` where something before it did not lead back to where it began.
         """
-        if name not in self._reverted:
-            self.delivered()
-            if self._spoilt:
-                raise Incomplete(self._spoilt)
-            begun = self._setting.repository.head()
-            try:
-                made = drive()
-            except Exception as error:
-                self._reverted[name], back = error, self._setting.repository.head() == begun
-            else:
-                self._reverted[name], back = made, made.stage.failure is None and not made.deviations
+        return self._once(name, lambda: self._there_and_back(name, drive))
+
+    def _there_and_back(self, name: str, drive: Callable[[], Reverted]) -> Reverted:
+        self.delivered()
+        if self._spoilt:
+            raise Incomplete(self._spoilt)
+        begun, back = self._setting.repository.head(), False
+        try:
+            made = drive()
+            back = made.stage.failure is None and not made.deviations
+        except Exception:
+            back = self._setting.repository.head() == begun
+            raise
+        finally:
             if not back:
                 self._spoilt = f"the cluster is not as it was delivered since the stage before: {name}"
-        known = self._reverted[name]
-        if isinstance(known, Exception):
-            raise known
-        return known
+        return made

@@ -13,6 +13,8 @@ from conformance.manifests import Body
 
 #: Stands for images that nobody has.
 BROKEN = "nobody"
+#: Further looks at git, during which nothing may change (issue: three refreshes).
+REFRESHES = 3
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,6 @@ from conformance.kube_yaml import mapping
 from conformance.manifests import Body, Manifests
 from conformance.redact import REDACTOR
 
-_MERGE = "application/merge-patch+json"
-
 #: Makes the next value of a key: takes the object, the key and the value before.
 Fresh = Callable[[Watched, str, bytes], bytes]
 #: The SHA-256 of each key's value, in hexadecimal.
@@ -76,8 +74,7 @@ class Held:
 
     def patch(self, of: Watched, change: Mapping[str, Any]) -> None:
         """Change an object."""
-        path = self._api.resource("", of.kind).path(self._namespace, of.name)
-        self._api.request("PATCH", path, body=dict(change), content_type=_MERGE)
+        self._api.merge(self._api.resource("", of.kind), self._namespace, of.name, dict(change))
 
     def put_secret(self, name: str) -> None:
         """Make a Secret that nobody watches, or change its value."""

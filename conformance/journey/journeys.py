@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from conformance.contract import Contract, Migrations, declared
 from conformance.contract.images import nested
@@ -82,8 +82,16 @@ class Journey:
         self._populated[side] = self._setting.live_state()
 
 
-def needed(stage: Stage) -> Stage:
-    """Return a stage. Raises `Incomplete` where it did not end ready."""
+class _Ends(Protocol):
+    @property
+    def failure(self) -> str | None: ...
+
+
+E = TypeVar("E", bound=_Ends)
+
+
+def needed(stage: E) -> E:
+    """Return a stage, or a step. Raises `Incomplete` where it did not end ready."""
     if stage.failure is not None:
         raise Incomplete(f"the {stage} before it did not end ready: {stage.failure}")
     return stage

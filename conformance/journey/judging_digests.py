@@ -19,7 +19,7 @@ def not_prior(contract: Contract, before: Stage, after: Stage) -> Iterator[Findi
     """
     for workload in contract.workloads:
         key = contract.key_of(workload)
-        declared = before.declared.get(key) or before.hooks.get(key)
+        declared = before.declaration(key)
         if declared is None:
             continue
         prior = _pinned(declared, workload) or _running(before, contract, workload)

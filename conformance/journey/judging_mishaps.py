@@ -119,7 +119,7 @@ def not_as_promised(policy: str, drifted: Drifted) -> Iterator[Finding]:
     """Yield each workload whose hand-edited replicas a rollback restored or kept against the contract's policy."""
     yield from judging.not_ready(drifted.after)
     for key, edited in drifted.edited.items():
-        declared = drifted.good.declared.get(key) or drifted.good.hooks.get(key)
+        declared = drifted.good.declaration(key)
         restored = declared.body["spec"].get("replicas") if declared else None
         wanted = restored if policy == "restored" else edited
         live = drifted.after.inventory.get(key)

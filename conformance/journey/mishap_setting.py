@@ -109,7 +109,7 @@ class MishapSetting(Setting):
         edited = {}
         for workload in self._contract.workloads:
             key = self._contract.key_of(workload)
-            declared = stage.declared.get(key) or stage.hooks.get(key)
+            declared = stage.declaration(key)
             replicas = declared.body["spec"].get("replicas") if declared else None
             if isinstance(replicas, int):
                 resource = self._api.resource("apps", workload.kind)

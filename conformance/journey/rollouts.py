@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 
 from conformance.errors import Incomplete
 from conformance.helm import Deployed
 from conformance.journey.driving import ByHelm
-from conformance.journey.journeys import Journey
+from conformance.journey.journeys import Journey, needed
 from conformance.journey.rotating import Rotator
 from conformance.journey.rotation import Rotated, Step, Undone
 from conformance.journey.rows import Row, rows
@@ -33,18 +34,15 @@ class Rollouts(Journey):
     def __init__(self, setting: Setting, showing: Showing) -> None:
         super().__init__(setting)
         self._showing = showing
-        self._rotator: Rotator | None = None
 
-    @property
+    @functools.cached_property
     def rotator(self) -> Rotator:
         """Return what rotates. Raises `Incomplete` where the contract does not say how."""
-        if self._rotator is None:
-            self._rotator = self._setting.rotator()
-        return self._rotator
+        return self._setting.rotator()
 
     def installed(self) -> Step:
         """Return the install without checksums. Raises `Incomplete` when it did not become ready."""
-        return ready(self._once("installed", self.rotator.install))
+        return needed(self._once("installed", self.rotator.install))
 
     def enabled(self) -> Step:
         """Return the upgrade that turns the checksums on, each workload rolled for what it uses."""
@@ -60,7 +58,7 @@ class Rollouts(Journey):
 
         They end with the first that failed.
         """
-        ready(self.enabled())
+        needed(self.enabled())
         return self._once("rotations", lambda: list(self._rotate_all()))
 
     def serving(self, steps: Sequence[Step]) -> tuple[Calls, ...]:
@@ -69,7 +67,7 @@ class Rollouts(Journey):
 
     def beside(self) -> Sequence[Step]:
         """Return a step for each change that is none of what is watched, and for each repetition."""
-        ready(self.enabled())
+        needed(self.enabled())
         return self._once("beside", lambda: list(self._all_beside()))
 
     def barred(self) -> Step:
@@ -77,27 +75,27 @@ class Rollouts(Journey):
 
         Raises `Incomplete` where the contract does not say where the values take that.
         """
-        ready(self.enabled())
+        needed(self.enabled())
         return self._once("barred", self._bar)
 
     def undone(self) -> Undone:
         """Return a rotation of what the chart makes and of what it does not, with the rollback after it."""
-        ready(self.enabled())
+        needed(self.enabled())
         return self._once("undone", self._undo)
 
     def burst(self) -> Step:
         """Return rotations of one object in quick succession: none waits for the pods of the one before."""
-        ready(self.enabled())
+        needed(self.enabled())
         return self._once("burst", self._rotate_quickly)
 
     def rows(self) -> Sequence[Row]:
         """Return a row for each unusual input."""
-        ready(self.enabled())
+        needed(self.enabled())
         return self._once("rows", lambda: list(rows(self.rotator, self.used())))
 
     def shown(self) -> Sequence[Shown]:
         """Return what each tool makes of the values with which the checksums were turned on, one looked up."""
-        ready(self.enabled())
+        needed(self.enabled())
         self._look_up()
         if not isinstance(drive := self.rotator.drive, ByHelm):
             raise TypeError("this journey is driven by Helm")
@@ -105,12 +103,12 @@ class Rollouts(Journey):
 
     def disabled(self) -> Step:
         """Return the upgrade that turns the checksums off; nothing else of this journey is done after it."""
-        ready(self.enabled())
+        needed(self.enabled())
         return self._once("disabled", self._disable)
 
     def rotated_unwatched(self) -> Step:
         """Return the rotation of everything with the checksums turned off."""
-        ready(self.disabled())
+        needed(self.disabled())
         return self._once("rotated unwatched", self._rotate_unwatched)
 
     def lists(self) -> dict[ObjectKey, frozenset[str]]:
@@ -162,7 +160,7 @@ class Rollouts(Journey):
 
     def _look_up(self) -> None:
         if (outside := self._outside()) is not None and (step := self._looked_up(outside)) is not None:
-            ready(step)
+            needed(step)
 
     def _all_beside(self) -> Iterator[Step]:
         self._look_up()
@@ -204,17 +202,17 @@ class Rollouts(Journey):
         step = self._rotate(one)
         # The checks that follow stand on the whole lists.
         rotator.ask(only=before.only)
-        ready(rotator.upgrade(f"putting {one} back into the list of {workload}"))
+        needed(rotator.upgrade(f"putting {one} back into the list of {workload}"))
         return step
 
     def _undo(self) -> Undone:
         rotator = self.rotator
         rotator.ask(several=True)
-        first = ready(rotator.upgrade("upgrade to several replicas"))
+        first = needed(rotator.upgrade("upgrade to several replicas"))
         before = rotator.asked
         rotated = [rotator.rotate(one) for one in of_each_origin(self.used())]
         said = " and ".join(str(one.of) for one in rotated)
-        ready(rotator.upgrade(f"rotation of {said} together", rotated=rotated))
+        needed(rotator.upgrade(f"rotation of {said} together", rotated=rotated))
         step = rotator.roll_back(first.revision)
         held = {one.of: rotator.held.hashes(one.of) for one in rotated}
         rotator.asked = before
@@ -257,10 +255,3 @@ def of_each_origin(found: Sequence[Watched]) -> list[Watched]:
     """Return one that the chart makes and one that it does not, as far as there are, Secrets if there are any."""
     secret = [one for one in found if one.kind == "Secret"]
     return list({one.data is None: one for one in reversed(secret or found)}.values())
-
-
-def ready(step: Step) -> Step:
-    """Return a step. Raises `Incomplete` where it did not end ready."""
-    if step.failure is not None:
-        raise Incomplete(f"the {step} before it did not end ready: {step.failure}")
-    return step

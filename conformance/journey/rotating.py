@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from conformance.api import Api, ApiRefusal, ApiUnreachable
+from conformance.api import Api
 from conformance.contract import Checksums, Watching
 from conformance.errors import Incomplete
 from conformance.helm import Deployed, HelmError
+from conformance.journey.configuration import told_by
 from conformance.journey.driving import Driver
 from conformance.journey.held import Fresh, Hashes, Held, checksum, hashes, secret
 from conformance.journey.rotation import Rotated, Running, Step, owned, rolled
 from conformance.journey.watched import ROTATED_KEY, Asked, Watched, places, uses, watched
-from conformance.kube_yaml import at, mapping
 from conformance.manifests import Body, Manifest, ObjectKey
 from conformance.observe.deadlines import Deadlines
 from conformance.observe.ready import wait_until_ready
@@ -26,6 +25,7 @@ from conformance.observe.rollout import is_current
 from conformance.observe.timeline import Timeline
 from conformance.observe.wait import NotReached
 from conformance.rules.bumped import bumped
+from conformance.rules.pods import pod_annotations
 from conformance.subject import Subject
 
 log = logging.getLogger(__name__)
@@ -55,9 +55,7 @@ class Rotator:
         self.held = Held(api, contract, urls)
         self.deadlines = deadlines
         self._namespace = contract.release.namespace
-        self.declared = {
-            ObjectKey("apps", found.kind, self._namespace, found.name): found for found in contract.workloads
-        }
+        self.declared = {contract.key_of(found): found for found in contract.workloads}
 
     def install(self, *, on: bool = False) -> Step:
         """Install the chart without checksums, or with all of them."""
@@ -115,9 +113,7 @@ class Rotator:
                 failure=failure,
                 rolled={one.key: rolled(stories, one.key) for one in live},
                 least={one.key: seen.least_available(one.key) for one in wanting},
-                annotations={
-                    one.key: mapping(at(one.pod_template, ("metadata", "annotations"))) for one in live
-                },
+                annotations={one.key: pod_annotations(one) for one in live},
                 running=[
                     Running(story.key.name, key, not story.before, self._told(story.key.name))
                     for key in self.declared for story in owned(stories, key)
@@ -145,7 +141,7 @@ class Rotator:
         """
         live, name = self.workloads(), of.name
         refers = {found.key for found in live if uses(found, of)}
-        noted = {found.key for found in live if of.annotation in _annotations(found)}
+        noted = {found.key for found in live if of.annotation in pod_annotations(found)}
         barred = {key for key in noted | refers if name not in self.asked.only.get(key.name, (name,))}
         rolls = frozenset(key for key in refers & self.declared.keys() if key not in barred)
         before, after = self._rotate_in_values(of) if of.data else self.held.rotate(of, fresh)
@@ -180,11 +176,7 @@ class Rotator:
             return None
         told: dict[str, str] = {}
         for path in filter(None, (process.environment, process.files)):
-            asked = self._api.resource("", "Pod").path(self._namespace, f"{pod}:{process.port}", "proxy") + path
-            try:
-                told |= self._api.request("GET", asked)
-            except (ApiRefusal, ApiUnreachable, json.JSONDecodeError) as error:
-                raise Incomplete(f"Pod/{pod} does not tell what it was started with at {path}: {error}") from error
+            told |= told_by(self._api, self._namespace, pod, process.port, path)
         return told
 
     def _catch_up(self, seen: Timeline) -> None:
@@ -207,7 +199,3 @@ class Rotator:
     def _list(self, group: str, kind: str) -> list[Body]:
         found: list[Body] = self._api.list(self._api.resource(group, kind), self._namespace)["items"]
         return found
-
-
-def _annotations(workload: Manifest) -> dict[str, Any]:
-    return mapping(at(workload.pod_template, ("metadata", "annotations")))

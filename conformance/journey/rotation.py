@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from conformance.journey.watched import Watched
 from conformance.manifests import Body, ObjectKey
 from conformance.observe.history import Story
+from conformance.observe.ownership import controller
 
 #: The label by which pods of a workload that has no ReplicaSets tell its revision.
 _REVISION = "controller-revision-hash"
@@ -112,9 +113,7 @@ def _revision(pod: Body) -> str:
 
 
 def _owner(body: Body) -> ObjectKey | None:
-    metadata = body["metadata"]
-    for owner in metadata.get("ownerReferences") or ():
-        if owner.get("controller"):
-            group = str(owner["apiVersion"]).rpartition("/")[0]
-            return ObjectKey(group, owner["kind"], metadata.get("namespace"), owner["name"])
-    return None
+    if not (owner := controller(body)):
+        return None
+    group = str(owner["apiVersion"]).rpartition("/")[0]
+    return ObjectKey(group, owner["kind"], body["metadata"].get("namespace"), owner["name"])

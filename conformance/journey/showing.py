@@ -13,10 +13,10 @@ from conformance.gitops.overlay import Overlay
 from conformance.journey.driving import ByHelm
 from conformance.journey.rotating import Rotator
 from conformance.journey.watched import Watched
-from conformance.kube_yaml import at, mapping
 from conformance.manifests import Manifest, Manifests, ObjectKey
 from conformance.provision import Tools
 from conformance.render import Renderer, ValuesSet
+from conformance.rules.pods import pod_annotations
 from conformance.run import Runner
 from conformance.subject import Subject
 from conformance.values import overlaid, read_values
@@ -79,11 +79,8 @@ class Showing:
         return helm, overlay.render(tree, self._runner, self._tools.kustomize, program, self._subject.kube_version)
 
     def _shown(self, tool: str, known: list[Watched], expected: Manifests, seen: Manifests) -> Shown:
-        release = self._subject.contract.release
-        keys = [
-            ObjectKey("apps", found.kind, release.namespace, found.name)
-            for found in self._subject.contract.workloads
-        ]
+        contract = self._subject.contract
+        keys = [contract.key_of(found) for found in contract.workloads]
         return Shown(tool, _checksums(keys, known, expected), _checksums(keys, known, seen))
 
     def _room(self) -> Path:
@@ -95,5 +92,4 @@ def _checksums(keys: list[ObjectKey], known: list[Watched], manifests: Manifests
 
 
 def _annotation(workload: Manifest | None, name: str) -> str | None:
-    found = at(workload.pod_template, ("metadata", "annotations")) if workload else None
-    return mapping(found).get(name)
+    return pod_annotations(workload).get(name) if workload else None

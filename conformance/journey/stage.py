@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from conformance.chart import Chart
 from conformance.helm import Deployed
 from conformance.journey.schema import Schema
-from conformance.manifests import Manifests
+from conformance.manifests import Manifest, Manifests, ObjectKey
 from conformance.observe.inventory import Inventory
 from conformance.observe.live_state import LiveState
 from conformance.observe.timeline import Timeline
@@ -56,6 +56,10 @@ class Stage:
     def hooks(self) -> Manifests:
         """Return the hooks of the revision."""
         return self.made.hooks if self.made else Manifests()
+
+    def declaration(self, key: ObjectKey) -> Manifest | None:
+        """Return an object as the revision declares it, its hooks among them."""
+        return self.declared.get(key) or self.hooks.get(key)
 
     def __str__(self) -> str:
         """Return the operation as a sentence names it."""

@@ -22,6 +22,11 @@ def pod_labels(manifest: Manifest) -> dict[str, Any]:
     return mapping(at(manifest.pod_template, ("metadata", "labels")))
 
 
+def pod_annotations(manifest: Manifest) -> dict[str, Any]:
+    """Return the annotations of an object's pods."""
+    return mapping(at(manifest.pod_template, ("metadata", "annotations")))
+
+
 def containers(manifest: Manifest) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield every container of an object's pods, init containers too, with its path in the pod's spec."""
     for kind in ("initContainers", "containers"):

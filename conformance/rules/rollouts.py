@@ -9,8 +9,9 @@ from conformance.contract import Checksums, Watching
 from conformance.contract.images import steps
 from conformance.errors import Incomplete
 from conformance.kube_yaml import at, mapping
-from conformance.manifests import Manifest, ObjectKey
+from conformance.manifests import ObjectKey
 from conformance.render import Rendering
+from conformance.rules.pods import pod_annotations
 from conformance.rules.references import references
 from conformance.rules.trials import Settings, Trials
 
@@ -75,7 +76,9 @@ def external_checksum_known(trials: Trials) -> Iterator[Finding]:
             items = at(own, steps(path)) if path else None
             for item in items if isinstance(items, list) else ():
                 name = str(mapping(item).get(values.name_key, item))
-                if not any(form.replace("<name>", name) in _of_pods(found) for found in rendering.manifests):
+                if not any(
+                    form.replace("<name>", name) in pod_annotations(found) for found in rendering.manifests
+                ):
                     continue  # it is off, or the key is a shortened one
                 known = ObjectKey("", kind, trials.contract.release.namespace, name) in rendering.manifests
                 if not known and not mapping(item).get(values.checksum_key):
@@ -176,11 +179,7 @@ def _consumers(rendering: Rendering, trials: Trials, kind: str, name: str) -> Se
 
 def _annotation(workload: str, rendering: Rendering, key: str) -> str | None:
     found = next((manifest for manifest in rendering.manifests if str(manifest.key) == workload), None)
-    return _of_pods(found).get(key) if found else None
-
-
-def _of_pods(manifest: Manifest) -> dict[str, str]:
-    return mapping(at(manifest.pod_template, ("metadata", "annotations")))
+    return pod_annotations(found).get(key) if found else None
 
 
 def _finding(object_: str, expected: str, observed: str) -> Finding:
